@@ -36,7 +36,7 @@ use proxy::{
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An address is in use or does not belong to the machine.
+    /// An address is in use or does not belong to the machine, or a Unix socket cannot be made.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// A socket that the service manager passed cannot be used.
@@ -184,7 +184,7 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
 
 fn log_start(config: &Config, addresses: &ListenAddresses) {
     info!(
-        http = addresses.http.map(tracing::field::display),
+        http = addresses.http.as_ref().map(tracing::field::display),
         https = addresses.https.map(tracing::field::display),
         admin = %addresses.admin,
         public_url = config.public_url.origin(),

@@ -25,7 +25,10 @@ use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
     AssetCache, ProxySetupError, SharedState,
-    server::{BoundListener, ListenerOptions, ServerCertificates, WorkerPool, accept_connections},
+    server::{
+        BoundListener, ListenerOptions, ListenerStop, ServerCertificates, WorkerPool,
+        accept_connections,
+    },
 };
 
 /// A running gateway.
@@ -184,8 +187,11 @@ impl GatewayHandle {
     /// Spawns the accept loop of a public listener.
     pub(super) fn spawn_acceptor(&self, listener: BoundListener, options: ListenerOptions) {
         let name = if options.tls { "https" } else { "http" };
-        let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
-        let accepting = accept_connections(listener, options, workers, closed);
+        let stop = ListenerStop {
+            begins: self.draining.clone(),
+            closes: self.closed.clone(),
+        };
+        let accepting = accept_connections(listener, options, Arc::clone(&self.workers), stop);
         self.acceptors.spawn(log_failure(name, accepting));
     }
 

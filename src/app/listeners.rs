@@ -9,7 +9,9 @@ use proxy::{
     admin::AdminServer,
     limits::ConnectionCounts,
     reservation::{self, ReservationServer},
-    server::{BoundListener, InheritedSockets, ListenerOptions},
+    server::{
+        BoundListener, InheritedSockets, ListenAddress, ListenerOptions, ListenerStop, SocketMode,
+    },
 };
 
 /// The bound sockets.
@@ -21,14 +23,14 @@ pub(super) struct Listeners {
 }
 
 /// The local addresses of a gateway's listeners.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ListenAddresses {
     /// `listen.http`.
-    pub http: Option<SocketAddr>,
+    pub http: Option<ListenAddress>,
     /// `listen.https`.
     pub https: Option<SocketAddr>,
     /// `listen.admin`.
-    pub admin: SocketAddr,
+    pub admin: ListenAddress,
     /// `reservation.listen`.
     pub reservation: Option<SocketAddr>,
 }
@@ -41,18 +43,18 @@ impl Listeners {
     pub(super) fn bind(config: &Config, mut sockets: InheritedSockets) -> Result<Self, StartError> {
         let server = &config.server;
         let reservation = config.reservation.as_ref();
-        let mut bind = |name, address: Option<SocketAddr>| {
-            address
-                .map(|address| sockets.listen(name, address))
-                .transpose()
+        let http = server.http.as_ref();
+        let http = http.map(|address| sockets.listen("http", address, server.socket_mode));
+        let mut bind_tcp = |name, address: Option<SocketAddr>| {
+            let bound = address.map(|address| sockets.listen_tcp(name, address));
+            bound.transpose()
         };
-        let http = bind("http", server.http)?;
-        let https = bind("https", server.https)?;
-        let reservation = bind("reservation", reservation.map(|settings| settings.listen))?;
-        let admin = sockets.listen("admin", server.admin)?;
+        let https = bind_tcp("https", server.https)?;
+        let reservation = bind_tcp("reservation", reservation.map(|settings| settings.listen))?;
+        let admin = sockets.listen("admin", &server.admin, SocketMode::OWNER)?;
         sockets.ensure_all_used()?;
         Ok(Self {
-            http,
+            http: http.transpose()?,
             https,
             admin,
             reservation,
@@ -60,12 +62,12 @@ impl Listeners {
     }
 
     pub(super) fn addresses(&self) -> ListenAddresses {
-        let address = |listener: &Option<BoundListener>| listener.as_ref().map(|it| it.address);
+        let tcp = |listener: &Option<BoundListener>| listener.as_ref()?.address.tcp();
         ListenAddresses {
-            http: address(&self.http),
-            https: address(&self.https),
-            admin: self.admin.address,
-            reservation: address(&self.reservation),
+            http: self.http.as_ref().map(|it| it.address.clone()),
+            https: tcp(&self.https),
+            admin: self.admin.address.clone(),
+            reservation: tcp(&self.reservation),
         }
     }
 
@@ -77,7 +79,7 @@ impl Listeners {
         admin: AdminServer,
         handle: &GatewayHandle,
     ) {
-        let serving = Arc::new(admin).serve(self.admin, handle.stopped.clone());
+        let serving = Arc::new(admin).serve(self.admin, control_stop(handle));
         handle.spawn_listener("admin", serving);
         if let (Some(listener), Some(settings)) = (self.reservation, &config.reservation) {
             serve_reservations(listener, settings, handle);
@@ -109,6 +111,14 @@ fn serve_reservations(
     let terms = move |room: &RoomKey| settings::room_terms(&gateway.policy(), room, clock.now());
     let secret = settings.secret.clone();
     let reservations = Arc::new(ReservationServer::new(secret, handle.clock.clone(), terms));
-    let serving = reservations.serve(listener, handle.stopped.clone());
+    let serving = reservations.serve(listener, control_stop(handle));
     handle.spawn_listener("reservation", serving);
+}
+
+/// How the listeners of the control plane are stopped: they serve until all connections of clients have ended.
+fn control_stop(handle: &GatewayHandle) -> ListenerStop {
+    ListenerStop {
+        begins: handle.draining.clone(),
+        closes: handle.stopped.clone(),
+    }
 }

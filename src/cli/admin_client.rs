@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     time::Duration,
 };
 
@@ -10,20 +11,28 @@ use clap::Args;
 
 use super::{CommandError, ConfigArgument};
 use config::Environment;
+use proxy::server::{ListenAddress, connect_unix};
 
 /// Where the admin listener is.
 #[derive(Debug, Args)]
 pub(super) struct AdminArguments {
     #[command(flatten)]
     file: ConfigArgument,
-    /// The address of the admin listener [default: `listen.admin` of the configuration].
+    /// The address of the admin listener, as 127.0.0.1:9090 or unix:/run/jitsi-auth-gateway/admin.sock
+    /// [default: `listen.admin` of the configuration].
     #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    admin: Option<ListenAddress>,
 }
 
 /// A client of one admin listener.
 #[derive(Debug)]
-pub(super) struct AdminClient(SocketAddr);
+pub(super) struct AdminClient(ListenAddress);
+
+/// A connection to the listener.
+trait AdminStream: Read + Write {}
+
+impl AdminStream for TcpStream {}
+impl AdminStream for UnixStream {}
 
 /// An answer of the listener.
 #[derive(Debug)]
@@ -47,8 +56,8 @@ impl AdminArguments {
 // === impl AdminClient ===
 
 impl AdminClient {
-    pub(super) fn address(&self) -> SocketAddr {
-        self.0
+    pub(super) fn address(&self) -> &ListenAddress {
+        &self.0
     }
 
     pub(super) fn get(&self, path: &str) -> io::Result<AdminAnswer> {
@@ -62,18 +71,41 @@ impl AdminClient {
     /// Sends one request. The peer is the gateway's own listener, which closes the connection after an
     /// answer whose length it states, so that no HTTP client is needed.
     fn send(&self, line: &str, body: &str) -> io::Result<AdminAnswer> {
-        let mut stream = TcpStream::connect_timeout(&self.0, WITHIN)?;
-        stream.set_read_timeout(Some(WITHIN))?;
-        stream.set_write_timeout(Some(WITHIN))?;
-        let (address, length) = (self.0, body.len());
+        let mut stream = self.connect()?;
+        let (host, length) = (self.host(), body.len());
         // In one write: the peer may answer and close as soon as it has read something.
         let request = format!(
-            "{line} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            "{line} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         stream.take(MOST).read_to_end(&mut answer)?;
         parse(&answer).ok_or_else(|| io::Error::other("the answer is not HTTP/1.1"))
+    }
+
+    fn connect(&self) -> io::Result<Box<dyn AdminStream>> {
+        Ok(match &self.0 {
+            ListenAddress::Tcp(address) => {
+                let stream = TcpStream::connect_timeout(address, WITHIN)?;
+                stream.set_read_timeout(Some(WITHIN))?;
+                stream.set_write_timeout(Some(WITHIN))?;
+                Box::new(stream)
+            }
+            ListenAddress::Unix(path) => {
+                let stream = connect_unix(path)?;
+                stream.set_read_timeout(Some(WITHIN))?;
+                stream.set_write_timeout(Some(WITHIN))?;
+                Box::new(stream)
+            }
+        })
+    }
+
+    /// The value of `Host`; the listener accepts the names of this host only.
+    fn host(&self) -> String {
+        match &self.0 {
+            ListenAddress::Tcp(address) => address.to_string(),
+            ListenAddress::Unix(_) => "localhost".to_owned(),
+        }
     }
 }
 
@@ -88,13 +120,16 @@ fn parse(answer: &[u8]) -> Option<AdminAnswer> {
 }
 
 /// The loopback address of a listener on all addresses.
-fn reachable(admin: SocketAddr) -> SocketAddr {
+fn reachable(admin: ListenAddress) -> ListenAddress {
+    let ListenAddress::Tcp(admin) = admin else {
+        return admin;
+    };
     let ip = match admin.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    SocketAddr::new(ip, admin.port())
+    SocketAddr::new(ip, admin.port()).into()
 }
 
 /// Above a list of a hundred thousand people.
@@ -128,6 +163,7 @@ mod tests {
             ("0.0.0.0:9090", "127.0.0.1:9090"),
             ("[::]:9090", "[::1]:9090"),
             ("10.0.0.7:9090", "10.0.0.7:9090"),
+            ("unix:/run/admin.sock", "unix:/run/admin.sock"),
         ] {
             assert_eq!(reachable(admin.parse().unwrap()).to_string(), expected);
         }

@@ -40,6 +40,7 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::{SocketAddr, TcpListener},
+        os::unix::net::UnixListener,
         thread,
     };
 
@@ -90,6 +91,32 @@ mod tests {
                 "{head}"
             );
         }
+    }
+
+    #[test]
+    fn a_unix_socket_is_asked_as_a_port_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let admin = format!("unix:{}", path.display());
+        let served = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 256];
+            let length = stream.read(&mut head).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&head[..length]).into_owned()
+        });
+        let (exit, _, error) = command(&["healthcheck", "--admin", &admin], "");
+        assert_eq!(exit, Exit::Done, "{error}");
+        let head = served.join().unwrap();
+        assert!(head.contains("\r\nhost: localhost\r\n"), "{head}");
+        // The file is still there, and its process is not.
+        let (exit, _, error) = command(&["healthcheck", "--admin", &admin], "");
+        assert_eq!(exit, Exit::Failed);
+        assert!(
+            error.starts_with(&format!("unhealthy: {admin} ")),
+            "{error}"
+        );
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand, ValueEnum};
 use model::room::RoomKey;
-use proxy::admin::listing::{ListedPerson, ListedRoom, ListedSession, RoomList, SessionList};
+use proxy::admin::listing::{
+    ListedPerson, ListedRoom, ListedSession, ListedStream, RoomList, SessionList,
+};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -282,7 +284,7 @@ fn occupant_table(room: &ListedRoom) -> Table {
             &stream.role,
             &stream.transport,
             &stream.since,
-            &stream.client.to_string(),
+            &address(stream),
             &person.session,
         ]);
     }
@@ -317,10 +319,18 @@ fn stream_table(session: &ListedSession) -> Table {
             &stream.role,
             &stream.transport,
             &stream.since,
-            &stream.client.to_string(),
+            &address(stream),
         ]);
     }
     table
+}
+
+/// The address of a client, as in the log.
+fn address(stream: &ListedStream) -> String {
+    let unknown = || "unknown".to_owned();
+    stream
+        .client
+        .map_or_else(unknown, |client| client.to_string())
 }
 
 /// The standing, with what it rests on.

@@ -57,11 +57,23 @@ def check(suite):
         suite.check("activation: a restart loses no connection attempt", lambda: restarted(config))
         suite.check("activation: every step is notified", lambda: notifies(config, folder))
         suite.check("activation: an unused socket is refused by name", lambda: unknown_socket(config))
+        suite.check("activation: a Unix socket is served, and its file stays", lambda: unix_socket(config, folder))
+        suite.check("activation: a Unix socket for https is refused", lambda: unix_socket_for_https(config, folder))
 
 
-def get(port, path="/readyz", tls=False):
+def connect(address):
+    """Connects to a port, or to the file of a Unix socket."""
+    if isinstance(address, int):
+        return socket.create_connection(("127.0.0.1", address), timeout=20)
+    stream = socket.socket(socket.AF_UNIX)
+    stream.settimeout(20)
+    stream.connect(str(address))
+    return stream
+
+
+def get(address, path="/readyz", tls=False):
     """The status of a response."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+    with connect(address) as plain:
         context = ssl._create_unverified_context()
         stream = context.wrap_socket(plain) if tls else plain
         stream.sendall(f"GET {path} HTTP/1.1\r\nhost: meet.example.org\r\nconnection: close\r\n\r\n".encode())
@@ -190,4 +202,35 @@ def unknown_socket(config):
     with start_with_sockets(wrong, servers, ["htttp"]) as program:
         text = program.communicate(timeout=20)[1]
     wanted = "a socket named `htttp` was handed over"
+    return [] if program.returncode == 1 and wanted in text else [f"exit {program.returncode}: {text}"]
+
+
+def unix_listener(path):
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen(16)
+    return server
+
+
+def unix_socket(config, folder):
+    paths = {"http": folder / "http.sock", "admin": folder / "admin.sock"}
+    tcp = listeners(1)
+    servers = [unix_listener(paths["http"]), *tcp, unix_listener(paths["admin"])]
+    with start_with_sockets(config, servers, NAMES) as program:
+        complaints = serves(paths["http"], port(tcp[0]), paths["admin"])
+        program.terminate()
+        if program.wait(30) != 0:
+            complaints.append(f"exit {program.returncode}")
+    complaints += [f"{path} is gone" for path in paths.values() if not path.exists()]
+    for server in servers:
+        server.close()
+    return complaints
+
+
+def unix_socket_for_https(config, folder):
+    server = unix_listener(folder / "https.sock")
+    tcp = listeners(2)
+    with start_with_sockets(config, [tcp[0], server, tcp[1]], NAMES) as program:
+        text = program.communicate(timeout=20)[1]
+    wanted = "the socket named `https` is a Unix socket"
     return [] if program.returncode == 1 and wanted in text else [f"exit {program.returncode}: {text}"]

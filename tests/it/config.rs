@@ -90,7 +90,10 @@ impl Workplace {
     fn check(&self, environment: &[(&str, &str)]) -> String {
         let output = self.run(&["check"], environment);
         let forgets = format!("warning: {}\n", config::FORGETS_REVOCATIONS);
+        // The directories of Unix sockets are made at the start.
         let error = text(&output.stderr).replace(&forgets, "");
+        let missing = |line: &&str| !line.starts_with("warning: the directory of listen.");
+        let error: String = error.split_inclusive('\n').filter(missing).collect();
         let expected = if error.is_empty() { 0 } else { 2 };
         assert_eq!(output.status.code(), Some(expected), "{error}");
         error
@@ -171,6 +174,30 @@ fn a_valid_file_passes_the_check() {
         "warning: insecure_readable_secrets is on\n"
     );
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_missing_directory_of_a_unix_socket_is_a_warning() {
+    let place = Workplace::new();
+    let state = [("GATEWAY__STORE__DIRECTORY", "state")];
+    for (directory, expected) in [
+        ("/", ""),
+        (
+            "/nonexistent/",
+            "warning: the directory of listen.http, /nonexistent, is missing and has to be there at the start\n\
+             warning: the directory of listen.admin, /nonexistent, is missing and has to be there at the start\n",
+        ),
+    ] {
+        place.change(
+            r#"http = "127.0.0.1:8080""#,
+            &format!(
+                "http = \"unix:{directory}http.sock\"\nadmin = \"unix:{directory}admin.sock\""
+            ),
+        );
+        let output = place.run(&["check"], &state);
+        assert_eq!(text(&output.stderr), expected);
+        assert_eq!(output.status.code(), Some(0));
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ use self::{
     integration::RawIntegration,
     jaas::RawJaas,
     limits::RawLimits,
-    listen::{ListenContext, OtherDomains, RawListen},
+    listen::{ListenContext, OtherDomains, RawListen, listen_warnings},
     location::{LocationContext, RawLocation},
     log::RawLog,
     oidc::{NamedProviders, RawOidcSection},
@@ -307,6 +307,7 @@ fn resolve_server(
         limits: limits.resolve(&mut diagnostics.section("limits")),
     };
     let settings = listen.resolve(context, &mut diagnostics.section("listen"))?;
+    diagnostics.warnings.extend(listen_warnings(&settings));
     Some((settings, acme))
 }
 

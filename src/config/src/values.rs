@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use proxy::server::{ListenAddress, ListenAddressError, SocketMode};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub(super) use self::{
@@ -25,6 +26,36 @@ pub(super) fn parse_socket_address(text: &str) -> Result<SocketAddr, Fault> {
         Fault::new(
             format!("{text:?} is not an address and a port"),
             "write it as 0.0.0.0:8080 or [::]:8080",
+        )
+    })
+}
+
+/// Parses an address to listen on: an IP address and port, or a Unix socket.
+pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, Fault> {
+    let example = "unix:/run/jitsi-auth-gateway/http.sock";
+    text.parse().map_err(|error| match error {
+        ListenAddressError::Form => Fault::new(
+            format!("{text:?} is not an address and a port"),
+            format!("write it as 0.0.0.0:8080, [::]:8080 or {example}"),
+        ),
+        ListenAddressError::Relative | ListenAddressError::NoFile => {
+            Fault::new(error.to_string(), format!("write it as {example}"))
+        }
+        ListenAddressError::TooLong => Fault::new(
+            error.to_string(),
+            format!("write a shorter one, as {example}"),
+        ),
+    })
+}
+
+/// Parses permissions of a file, in octal digits as for chmod(1).
+pub(super) fn parse_socket_mode(text: &str) -> Result<SocketMode, Fault> {
+    let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal);
+    mode.and_then(SocketMode::new).ok_or_else(|| {
+        Fault::new(
+            format!("{text:?} is not a mode by which the gateway's account may connect"),
+            "write it in octal digits, as \"0660\" or \"0666\"",
         )
     })
 }

@@ -141,7 +141,7 @@ impl Demo {
     /// Writes addresses and instructions for the operator.
     pub fn announce(&self, out: &mut dyn Write) -> io::Result<()> {
         let public = self.config.public_url.origin();
-        let admin = self.config.server.admin;
+        let admin = &self.config.server.admin;
         let file = self.services.directory.path().join(CONFIG_FILE);
         write!(
             out,

@@ -132,7 +132,9 @@ impl EndToEndChecks<'_> {
     /// Repeats the login at the gateway's own listener, if it runs on this machine.
     async fn log_in_at_listener(&self, gateway: &XmppServer) -> ListenerLogin {
         let server = &self.config.server;
-        let listener = match (server.https, server.http) {
+        // A Unix socket accepts requests of a proxy only.
+        let http = server.http.as_ref().and_then(|http| http.tcp());
+        let listener = match (server.https, http) {
             (Some(address), _) => Some((address, gateway.endpoint.clone())),
             (None, Some(address)) => {
                 let plain = Endpoint::plain(self.config.public_url.authority());

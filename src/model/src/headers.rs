@@ -13,7 +13,7 @@ mod forwarding;
 use http::{HeaderMap, HeaderName};
 
 pub use self::{
-    client_addr::{ClientAddr, ForwardedScheme, TrustedProxies, client_network},
+    client_addr::{ClientAddr, ForwardedScheme, PeerAddr, TrustedProxies, client_network},
     fetch_metadata::{RequestOrigin, is_from_browser, is_navigation, request_origin},
     forwarding::{X_FORWARDED_HOST, strip_response, web_request_headers},
 };

@@ -20,7 +20,7 @@ mod readiness;
 mod revoke;
 mod shards;
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use cluster::{
@@ -30,6 +30,7 @@ use cluster::{
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use model::headers::PeerAddr;
 use observe::metrics::{ControlMetrics, Metrics, OPENMETRICS, ProbeMetrics};
 use oidc::{ProviderStatus, RelyingParties};
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     AssetCache,
-    server::{BoundListener, serve_control_http},
+    server::{BoundListener, ListenerStop, serve_control_http},
     stream_directory::StreamDirectory,
 };
 
@@ -74,11 +75,11 @@ pub struct AdminServer {
 // === impl AdminServer ===
 
 impl AdminServer {
-    /// Serves the listener until cancelled.
+    /// Serves the listener until it is stopped.
     pub async fn serve(
         self: Arc<Self>,
         listener: BoundListener,
-        stop: CancellationToken,
+        stop: ListenerStop,
     ) -> io::Result<()> {
         let handle = move |request, peer| {
             let admin = Arc::clone(&self);
@@ -87,7 +88,7 @@ impl AdminServer {
         serve_control_http("admin", listener, handle, stop).await
     }
 
-    async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+    async fn handle(&self, request: Request<Incoming>, peer: PeerAddr) -> Response<Full<Bytes>> {
         match request.uri().path() {
             "/revoke" => self.revoke(request, peer).await,
             "/rooms" | "/sessions" => self.listing(&request, peer),

@@ -69,8 +69,8 @@ struct Entry {
 pub(crate) enum ConnectionOwner {
     /// A person with credentials.
     Principal(Rc<Principal>),
-    /// A client without any, at a location for anybody.
-    Address(IpAddr),
+    /// A client without any, at a location for anybody; its address, if it is known.
+    Address(Option<IpAddr>),
 }
 
 /// What the policy admitted the principal of a connection to.
@@ -317,7 +317,7 @@ impl ConnectionOwner {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Principal(one), Self::Principal(other)) => one.id() == other.id(),
-            (Self::Address(one), Self::Address(other)) => one == other,
+            (Self::Address(Some(one)), Self::Address(Some(other))) => one == other,
             _ => false,
         }
     }

@@ -98,7 +98,7 @@ impl ProxyWarnings {
     }
 
     fn warn(&self, proxy: TrustedProxy, message: impl FnOnce() -> String) {
-        if let Some(suppressed) = self.lines.permit(proxy.addr, self.clock.now()) {
+        if let Some(suppressed) = self.lines.permit(proxy.addr.ip(), self.clock.now()) {
             warn!(proxy.addr = %proxy.addr, suppressed, "{}", message());
         }
     }
@@ -113,7 +113,7 @@ pub(crate) fn begin_span<B>(
     context: &mut RequestContext,
 ) -> Option<(RequestSpan, Method)> {
     let traces = state.traces.as_ref()?;
-    let trusted = !connection.anonymous && state.trusted_proxies.contains(connection.peer);
+    let trusted = !connection.anonymous && state.trusted_proxies.trust(connection.peer);
     let span = traces.begin(trusted.then(|| request.headers()));
     context.trace = Some(span.traceparent());
     Some((span, request.method().clone()))

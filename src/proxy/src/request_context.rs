@@ -1,16 +1,13 @@
 //! The request context: client address, scheme, request id; and the check of the `Host`, which
 //! follows the route.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{fmt, net::Ipv6Addr};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 
 use crate::Connection;
 use model::{
-    headers::{ClientAddr, ForwardedScheme, TrustedProxies},
+    headers::{ClientAddr, ForwardedScheme, PeerAddr, TrustedProxies},
     path::PathError,
     room::RoomError,
     route::Closed,
@@ -35,7 +32,7 @@ pub(crate) struct RequestContext {
 /// The trusted proxy that a request came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TrustedProxy {
-    pub(crate) addr: IpAddr,
+    pub(crate) addr: PeerAddr,
     /// Whether it sent `X-Forwarded-Proto`.
     pub(crate) states_scheme: bool,
 }
@@ -104,19 +101,20 @@ impl RequestContext {
         trusted: &TrustedProxies,
         id: RequestId,
     ) -> Self {
-        let headers = request.headers();
-        let nobody = TrustedProxies::default();
-        let trusted = if connection.anonymous {
-            &nobody
+        let (headers, peer) = (request.headers(), connection.peer);
+        let (client, scheme) = if connection.anonymous {
+            (peer.into(), ForwardedScheme::Untrusted)
         } else {
-            trusted
+            (
+                ClientAddr::of(peer, headers, trusted),
+                ForwardedScheme::of(peer, headers, trusted),
+            )
         };
-        let scheme = ForwardedScheme::of(connection.peer, headers, trusted);
         Self {
-            client: ClientAddr::of(connection.peer, headers, trusted),
+            client,
             secure: connection.tls || scheme == ForwardedScheme::Tls,
             proxy: (scheme != ForwardedScheme::Untrusted).then_some(TrustedProxy {
-                addr: connection.peer,
+                addr: peer,
                 states_scheme: scheme != ForwardedScheme::Absent,
             }),
             id,

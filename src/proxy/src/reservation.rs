@@ -19,11 +19,10 @@ use hyper::body::Incoming;
 use model::{clock::Clock, room::RoomKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use self::protocol::{Reservation, ReservationError};
-use crate::server::{BoundListener, serve_control_http};
+use crate::server::{BoundListener, ListenerStop, serve_control_http};
 
 /// Address and secret of the reservation listener.
 #[derive(Clone, Debug)]
@@ -70,11 +69,11 @@ impl ReservationServer {
         }
     }
 
-    /// Serves the listener until cancelled.
+    /// Serves the listener until it is stopped.
     pub async fn serve(
         self: Arc<Self>,
         listener: BoundListener,
-        stop: CancellationToken,
+        stop: ListenerStop,
     ) -> io::Result<()> {
         let handle = move |request, _| {
             let server = Arc::clone(&self);

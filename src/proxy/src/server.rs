@@ -1,4 +1,4 @@
-//! TCP listeners, TLS and HTTP servers.
+//! Listeners, TLS and HTTP servers.
 //!
 //! The public server: [`accept_connections`] hands each connection to the least loaded thread of a
 //! [`WorkerPool`]. A worker thread has a single-threaded runtime and its own instance of a
@@ -17,6 +17,7 @@ mod control_http;
 mod drain_schedule;
 mod http1;
 mod http2;
+mod listen_address;
 mod listener;
 mod open_connections;
 mod patience;
@@ -24,6 +25,7 @@ pub mod proxy_protocol;
 mod service;
 mod socket_activation;
 mod tls;
+mod unix_socket;
 mod worker_loop;
 mod worker_pool;
 mod write_timer;
@@ -39,7 +41,8 @@ pub use self::{
     certificate_fields::CertificateFields,
     client_body::ClientBody,
     drain_schedule::DrainSchedule,
-    listener::{BoundListener, ListenError},
+    listen_address::{ListenAddress, ListenAddressError, SocketPath},
+    listener::{BoundListener, ListenError, ListenerStop},
     patience::PatienceTimer,
     service::{Connection, Service, ServiceFactory},
     socket_activation::{InheritedSockets, SocketActivationError},
@@ -47,6 +50,7 @@ pub use self::{
         ACME_TLS_ALPN, ChallengeAnswers, PendingChallenges, ServerCertificateError,
         ServerCertificates,
     },
+    unix_socket::{SocketMode, UnixSocketError, connect_unix},
     worker_pool::{WorkerPool, WorkerStartError},
 };
 pub(crate) use self::{control_http::serve_control_http, http2::ExtendedConnect};
@@ -56,11 +60,14 @@ use crate::upstream::RegionSettings;
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// Plain HTTP; a request that no trusted proxy received by HTTPS is redirected to the public URL.
-    pub http: Option<SocketAddr>,
+    pub http: Option<ListenAddress>,
+    /// The permissions of `http`, if it is a Unix socket.
+    pub socket_mode: SocketMode,
     /// HTTPS.
     pub https: Option<SocketAddr>,
-    /// Probes, metrics, and requests of operators.
-    pub admin: SocketAddr,
+    /// Probes, metrics, and requests of operators. As a Unix socket it has
+    /// [`SocketMode::OWNER`], because its clients may revoke sessions.
+    pub admin: ListenAddress,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections of trusted proxies to `http` and `https` begin with a PROXY header.

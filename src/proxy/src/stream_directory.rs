@@ -29,7 +29,8 @@ pub struct StreamRecord {
     pub(crate) room: RoomKey,
     pub(crate) role: EntryRole,
     pub(crate) transport: Transport,
-    pub(crate) client: IpAddr,
+    /// The address of the client, if it is known.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) since: Timestamp,
     pub(crate) person: StreamPerson,
 }
@@ -139,7 +140,7 @@ mod tests {
                 room: key(room),
                 role: EntryRole::Moderator,
                 transport: Transport::Bosh,
-                client: [192, 0, 2, 1].into(),
+                client: Some([192, 0, 2, 1].into()),
                 since: Timestamp::from_unix(7),
                 person: StreamPerson::of(&principal()),
             })

@@ -15,7 +15,6 @@ use cluster::{
 use http::{HeaderMap, HeaderValue, header};
 use model::{
     clock::{Clock, ClockControl, Timestamp},
-    headers::{ClientAddr, TrustedProxies},
     identity::{Embedded, Identity, Invited, Standing, VerifiedIdentity},
     integration::{ApiKey, IntegrationSettings, Integrations, ModeratorPolicy, RoleClaim},
     invitation::{InvitationLink, InvitationLinks},
@@ -146,7 +145,7 @@ impl Deployment {
 pub(crate) fn context(last: u8) -> RequestContext {
     let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, last));
     RequestContext {
-        client: ClientAddr::of(peer, &HeaderMap::new(), &TrustedProxies::default()),
+        client: peer.into(),
         secure: true,
         proxy: None,
         id: RequestId {

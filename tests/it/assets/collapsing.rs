@@ -27,7 +27,7 @@ async fn get_as_proxy(address: std::net::SocketAddr, target: String) -> String {
 }
 
 fn spawn_clients(site: &Site, count: usize, target: &str) -> JoinSet<String> {
-    let address = site.running.addresses.http.unwrap();
+    let address = site.http_address();
     (0..count)
         .map(|_| get_as_proxy(address, target.to_owned()))
         .collect()
@@ -129,7 +129,7 @@ async fn ten_thousand_made_up_addresses_stay_within_the_memory() {
     // Requested twice, so that it is worth more than what is requested once.
     client.get("/libs/kept.js?v=1").await;
     client.get("/libs/kept.js?v=1").await;
-    let address = site.running.addresses.http.unwrap();
+    let address = site.http_address();
     for round in 0..100 {
         let requests = (0..100).map(|number| {
             let target = format!("{SCRIPT}{round}-{number}");

@@ -72,7 +72,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known keys are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorder_domains, recorders, region, region_header, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known keys are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorder_domains, recorders, region, region_header, socket_mode, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -107,7 +107,42 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         r#"http = ":8080""#,
-        r#"4: listen.http: ":8080" is not an address and a port; write it as 0.0.0.0:8080 or [::]:8080"#,
+        r#"4: listen.http: ":8080" is not an address and a port; write it as 0.0.0.0:8080, [::]:8080 or unix:/run/jitsi-auth-gateway/http.sock"#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        r#"http = "unix:run/http.sock""#,
+        "4: listen.http: the path of the socket is relative; write it as unix:/run/jitsi-auth-gateway/http.sock",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        r#"http = "unix:/run/""#,
+        "4: listen.http: the path names no file; write it as unix:/run/jitsi-auth-gateway/http.sock",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"unix:/run/a-path-that-has-one-byte-more-than-the-hundred-and-seven-bytes-that-fit-into-the-address-of-a-socket.so\"",
+        "4: listen.http: the path of the socket is longer than 107 bytes; write a shorter one, as unix:/run/jitsi-auth-gateway/http.sock",
+    ),
+    (
+        "",
+        "[reservation]\nlisten = \"unix:/run/reservation.sock\"",
+        r#"26: reservation.listen: "unix:/run/reservation.sock" is not an address and a port; write it as 0.0.0.0:8080 or [::]:8080"#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"unix:/run/same.sock\"\nadmin = \"unix:/run//same.sock\"",
+        "5: listen.admin: unix:/run//same.sock is the address of http, too; write another path",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"unix:/run/http.sock\"\nsocket_mode = \"060\"",
+        r#"5: listen.socket_mode: "060" is not a mode by which the gateway's account may connect; write it in octal digits, as "0660" or "0666""#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nsocket_mode = \"0660\"",
+        r#"5: listen.socket_mode: requires that http is a Unix socket; write for example http = "unix:/run/jitsi-auth-gateway/http.sock", or remove it"#,
     ),
     (
         r#"http = "127.0.0.1:8080""#,

@@ -244,7 +244,7 @@ async fn pages_that_depend_on_a_person_are_not_cached() {
 #[tokio::test]
 async fn plain_http_redirects_to_https() {
     let site = Site::start().await.ready().await;
-    let http = site.running.addresses.http.unwrap();
+    let http = site.http_address();
     let mut browser = site.browser();
     let page = browser
         .get_plain(&format!("http://{http}/room?jwt=a.b.c"))

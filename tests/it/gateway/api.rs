@@ -395,7 +395,7 @@ async fn an_api_key_over_its_rate_is_refused_with_retry_after() {
 async fn without_keys_or_tls_there_is_no_api() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
-    let plain = site.running.addresses.http.unwrap();
+    let plain = site.http_address();
     let url = format!("http://{plain}/_gateway/api/v1/rooms/school-1");
     let page = school.browser.clone().get_plain(&url).await;
     assert_eq!(problem(&page), expected(421, "refused"));

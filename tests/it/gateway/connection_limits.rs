@@ -25,9 +25,7 @@ async fn site(limits: &str) -> Site {
 
 /// A connection that sends nothing.
 async fn idle(site: &Site) -> TcpStream {
-    TcpStream::connect(site.running.addresses.http.unwrap())
-        .await
-        .unwrap()
+    TcpStream::connect(site.http_address()).await.unwrap()
 }
 
 /// The beginning of the answer to a request; empty if the connection was refused.

@@ -44,7 +44,7 @@ struct ProxyConnection(TcpStream);
 
 impl ProxyConnection {
     async fn open(site: &Site) -> Self {
-        let address = site.running.addresses.http.unwrap();
+        let address = site.http_address();
         Self(TcpStream::connect(address).await.unwrap())
     }
 

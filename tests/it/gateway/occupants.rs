@@ -215,7 +215,7 @@ async fn operators_revoke_a_session_or_everyone_in_a_room() {
 #[tokio::test]
 async fn only_operators_on_this_host_see_names() {
     let site = site().await;
-    let admin = site.running.addresses.admin;
+    let admin = site.running.addresses.admin.clone();
     for path in ["/rooms", "/sessions"] {
         let get = async |name: &'static str, value: &'static str| {
             let url = format!("http://{admin}{path}").parse().unwrap();

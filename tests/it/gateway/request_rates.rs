@@ -100,7 +100,7 @@ async fn a_trusted_proxy_has_no_rate() {
 
 /// Sends a GET as a proxy in front does, and reads nothing.
 async fn forward(site: &Site, client: &str, path: &str) -> TcpStream {
-    let address = site.running.addresses.http.unwrap();
+    let address = site.http_address();
     let mut connection = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: meet.example.org\r\nX-Forwarded-Proto: https\r\n\

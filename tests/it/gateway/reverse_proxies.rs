@@ -1,5 +1,7 @@
 //! HTTP proxies in front of the gateway: the scheme and the host that they forward.
 
+mod unix_socket;
+
 use std::time::Duration;
 
 use tokio::{
@@ -28,7 +30,7 @@ async fn forwarded(site: &Site, target: &str, lines: &[&str]) -> String {
 async fn forwarded_from(proxy: &str, site: &Site, target: &str, lines: &[&str]) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{proxy}:0").parse().unwrap()).unwrap();
-    let address = site.running.addresses.http.unwrap();
+    let address = site.http_address();
     let mut stream = socket.connect(address).await.unwrap();
     let mut head = format!("GET {target} HTTP/1.1\r\n");
     for line in lines {

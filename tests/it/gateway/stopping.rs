@@ -48,7 +48,7 @@ async fn stopping_answers_in_flight_polls_and_closes_websockets() {
     site.wait_for("the poll is under way", async || site.bosh_requests() > 0)
         .await;
     let mut probe = site.browser();
-    let admin = site.running.addresses.admin;
+    let admin = site.running.addresses.admin.clone();
     let closed_address = site.running.addresses.https.unwrap();
 
     let Site { running, .. } = site;

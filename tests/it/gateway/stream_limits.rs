@@ -52,7 +52,7 @@ async fn a_session_has_so_many_websockets_and_bosh_sessions() {
 async fn no_body_is_read_for_a_token_that_is_not_valid() {
     let options = SiteOptions::default().listen("trusted_proxies = [\"127.0.0.1/32\"]");
     let site = Site::with(options).await.ready().await;
-    let address = site.running.addresses.http.unwrap();
+    let address = site.http_address();
     for token in ["y", "e30.e30.e30"] {
         let mut connection = TcpStream::connect(address).await.unwrap();
         let head = format!(

@@ -69,7 +69,7 @@ impl AcmeGateway {
 
     /// The body of `/readyz` or `/metrics`.
     pub(crate) async fn admin(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.running.addresses.admin)
+        let mut stream = TcpStream::connect(self.running.addresses.admin.tcp().unwrap())
             .await
             .unwrap();
         let request =

@@ -129,6 +129,26 @@ impl Site {
         self.files
     }
 
+    /// Starts further gateways with the same configuration and clock, as long as the site's files are there.
+    pub(crate) fn starter(&self) -> impl Fn() -> Result<GatewayHandle, app::StartError> + use<> {
+        let config = load(self.files.path(), &self.configuration);
+        let clock = self.clock.clone();
+        move || {
+            let surroundings = StartOptions {
+                clock: clock.clone(),
+                random: Random::system(),
+                ..StartOptions::default()
+            };
+            app::start(&config, surroundings)
+        }
+    }
+
+    /// The address of `listen.http`, which is a port by default.
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        let http = self.running.addresses.http.as_ref();
+        http.unwrap().tcp().unwrap()
+    }
+
     /// A path in the directory of the site's files.
     pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.files.path().join(name)
@@ -201,7 +221,7 @@ impl Site {
     }
 
     async fn admin(&self, path: &str) -> (http::StatusCode, String) {
-        let address = self.running.addresses.admin;
+        let address = &self.running.addresses.admin;
         let answer = self
             .browser()
             .get_plain(&format!("http://{address}{path}"))
@@ -216,7 +236,7 @@ impl Site {
         body: &str,
         headers: &[(&'static str, &'static str)],
     ) -> http::StatusCode {
-        let address = self.running.addresses.admin;
+        let address = &self.running.addresses.admin;
         let url = format!("http://{address}{path}").parse().unwrap();
         let headers = headers.iter().map(|(name, value)| {
             let value = http::HeaderValue::from_static(value);

@@ -1,11 +1,13 @@
 // HTTP proxies in front of the gateway, with the blocks of docs/proxies.md as their configuration.
 
 import assert from "node:assert/strict";
+import { chmod } from "node:fs/promises";
 import { request } from "node:https";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { navigation, sendRequest } from "../lib/http.js";
-import { until } from "../lib/process.js";
-import { startProxy, startTraefik } from "../lib/proxies.js";
+import { temporaryDirectory, until } from "../lib/process.js";
+import { bySocket, startProxy, startTraefik } from "../lib/proxies.js";
 import { startSite } from "../lib/site.js";
 import { appSecret } from "../lib/tokens.js";
 import { enter, ping } from "../lib/xmpp-lite.js";
@@ -48,6 +50,19 @@ const buffering = (block) => {
   assert.match(block, /proxy_buffering off;/);
   return block.replace("proxy_buffering off;", "proxy_buffering on;");
 };
+
+/** The gateway logs the address of the client behind the proxy, and not those that the client claims. */
+async function knowsTheAddress(path) {
+  const forged = { "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http" };
+  const client = { url: site.url, tls: { ...site.tls, host: "127.0.0.1", localAddress: "127.0.0.77" } };
+  const answer = await sendRequest(client, path, { headers: { ...forged, host: new URL(site.url).host } });
+  assert.notEqual(answer.status, 308);
+  const line = await until(
+    () => site.gateway.log().split("\n").find((text) => text.includes(path) && text.includes("client.addr")),
+    { what: "the access line" },
+  );
+  assert.match(line, /client\.addr="?127\.0\.0\.77"?/);
+}
 
 /** Listens for the events of a room; `text` is what has arrived. */
 function listen(path, headers) {
@@ -101,19 +116,7 @@ for (const [name, start] of [
       await stream.close();
     });
 
-    test("the gateway knows the client's address", async () => {
-      const path = `/robots-${name.replaceAll(" ", "-")}.txt`;
-      // A client's own fields do not count.
-      const forged = { "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http" };
-      const client = { url: site.url, tls: { ...site.tls, host: "127.0.0.1", localAddress: "127.0.0.77" } };
-      const answer = await sendRequest(client, path, { headers: { ...forged, host: new URL(site.url).host } });
-      assert.notEqual(answer.status, 308);
-      const line = await until(
-        () => site.gateway.log().split("\n").find((text) => text.includes(path) && text.includes("client.addr")),
-        { what: "the access line" },
-      );
-      assert.match(line, /client\.addr="?127\.0\.0\.77"?/);
-    });
+    test("the gateway knows the client's address", () => knowsTheAddress(`/robots-${name.replaceAll(" ", "-")}.txt`));
 
     test("who waits hears of the host at once", () => hearsOfTheHost(`later-${name.replaceAll(" ", "-").toLowerCase()}`));
 
@@ -138,5 +141,23 @@ test("who waits hears of the host at once, although nginx buffers", async () => 
     await hearsOfTheHost("later-buffered");
   } finally {
     await proxy.stop();
+  }
+});
+
+test("nginx connects to a Unix socket, and needs no entry in trusted_proxies", async () => {
+  // nginx's workers run under another account than the gateway.
+  const directory = await temporaryDirectory("socket");
+  await chmod(directory.path, 0o755);
+  const socket = join(directory.path, "http.sock");
+  await site.gateway.restart({ listen: { http: `unix:${socket}`, socket_mode: "0666", trusted_proxies: [] } });
+  const proxy = await startProxy("nginx", addresses, await bySocket(socket));
+  try {
+    const visitor = await site.attend("host", `/${room}`);
+    assert.equal(visitor.meeting.transport, "websocket");
+    await visitor.context.close();
+    await knowsTheAddress("/robots-socket.txt");
+  } finally {
+    await proxy.stop();
+    await directory.remove();
   }
 });

@@ -11,12 +11,25 @@ import { closeServer, tieSockets } from "./sockets.js";
 const page = new URL("../../../docs/proxies.md", import.meta.url);
 const caddy = fileURLToPath(new URL("../python/bin/caddy", import.meta.url));
 
-/** The block of docs/proxies.md in this language. */
-export async function documented(language) {
-  const blocks = [...(await readFile(page, "utf8")).matchAll(/^```(\w+)\n(.*?)^```$/gms)];
-  const found = blocks.filter(([, name]) => name === language);
-  if (found.length !== 1) throw new Error(`${found.length} blocks of ${language} in docs/proxies.md`);
+/** The block in this language of a section of docs/proxies.md, by default of the one that has the proxy's whole block. */
+export async function documented(language, section = sections[language]) {
+  const [, ...texts] = (await readFile(page, "utf8")).split(/^## /m);
+  const text = texts.find((found) => found.startsWith(`${section}\n`)) ?? "";
+  const found = [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].filter(([, name]) => name === language);
+  if (found.length !== 1) throw new Error(`${found.length} blocks of ${language} in section ${section} of docs/proxies.md`);
   return found[0][2];
+}
+
+const sections = { nginx: "nginx", haproxy: "HAProxy", apache: "Apache", caddyfile: "Caddy" };
+
+/** The line of docs/proxies.md by which nginx connects to a Unix socket, in the place of its line for a port. */
+export async function bySocket(path) {
+  const line = (await documented("nginx", "A Unix socket")).replace("/run/jitsi-auth-gateway/http.sock", path);
+  return (block) => {
+    const port = /^ *proxy_pass http:\/\/127\.0\.0\.1:\d+;\n/m;
+    if (!port.test(block) || !line.includes(path)) throw new Error("the lines of docs/proxies.md do not fit");
+    return block.replace(port, () => line);
+  };
 }
 
 /**

@@ -4,7 +4,7 @@ mod recorders;
 mod region;
 mod shutdown;
 
-use std::{net::SocketAddr, thread};
+use std::thread;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,12 +14,14 @@ use self::shutdown::Shutdown;
 use crate::{
     diagnostics::Section,
     problem::Fault,
-    values::{DurationText, parse_network, parse_socket_address},
+    values::{
+        DurationText, parse_listen_address, parse_network, parse_socket_address, parse_socket_mode,
+    },
 };
 use acme::ChallengeKind;
 use proxy::{
     limits::LimitSettings,
-    server::{ServerSettings, TlsSettings},
+    server::{ListenAddress, ServerSettings, SocketMode, TlsSettings},
 };
 
 /// Listeners, trusted proxies, worker threads, and the shutdown.
@@ -27,20 +29,33 @@ use proxy::{
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawListen {
     /// Address and port for plain HTTP: behind a proxy that terminates TLS, or to redirect to HTTPS.
-    /// At least one of `http` and `https` is required.
-    #[schemars(example = "0.0.0.0:8080")]
+    /// At least one of `http` and `https` is required. For a proxy on the same machine it can be a Unix
+    /// socket, `unix:` and its absolute path: a process that may open it counts as a trusted proxy.
+    #[schemars(
+        example = "0.0.0.0:8080",
+        example = "unix:/run/jitsi-auth-gateway/http.sock"
+    )]
     http: Option<String>,
+    /// The permissions of `http`, if it is a Unix socket, in octal digits. Default: `0660`, by which the
+    /// account and the group of the gateway may open it.
+    #[schemars(example = "0666")]
+    socket_mode: Option<String>,
     /// Address and port for HTTPS; requires `[tls]`.
     #[schemars(example = "0.0.0.0:8443")]
     https: Option<String>,
     /// Address and port of the admin listener: `/livez`, `/readyz`, `/metrics`, and what operators do by
-    /// `sessions`, `rooms`, `revoke` and `shards`. Keep it private.
-    #[schemars(example = "127.0.0.1:9090")]
+    /// `sessions`, `rooms`, `revoke` and `shards`. Keep it private. It can be a Unix socket, which only the
+    /// account of the gateway and root may open.
+    #[schemars(
+        example = "127.0.0.1:9090",
+        example = "unix:/run/jitsi-auth-gateway/admin.sock"
+    )]
     admin: String,
-    /// Networks of the proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
+    /// Networks of the proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted. A proxy
+    /// that connects to a Unix socket is trusted without an entry.
     #[schemars(example = ["10.0.0.0/8"])]
     trusted_proxies: Vec<String>,
-    /// Whether connections from `trusted_proxies` to `http` and `https` begin with a PROXY header
+    /// Whether connections from `trusted_proxies`, and those by a Unix socket, to `http` and `https` begin with a PROXY header
     /// (version 1 or 2), by which TCP load balancers pass on the client's address. Connections from
     /// them without the header are dropped. Headers from other addresses are never interpreted.
     proxy_protocol: bool,
@@ -118,20 +133,28 @@ impl RawListen {
             self.https.is_some(),
             section,
         );
-        let http = section.parse("http", self.http, parse_socket_address);
+        let http = section.parse("http", self.http, parse_listen_address);
         let https = section.parse("https", self.https, parse_socket_address);
-        let admin = section.parse("admin", Some(self.admin), parse_socket_address);
+        let admin = section.parse("admin", Some(self.admin), parse_listen_address);
         let workers = section.keep("workers", worker_count(self.workers));
-        let listeners = [("http", http), ("https", https), ("admin", admin)];
+        let listeners = [
+            ("http", http.clone()),
+            ("https", https.map(ListenAddress::Tcp)),
+            ("admin", admin.clone()),
+        ];
         reject_same_address(&listeners, section);
-        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+        let is_unix_socket = http.as_ref().is_some_and(|http| http.unix().is_some());
+        let socket_mode = resolve_socket_mode(self.socket_mode, is_unix_socket, section);
+        let has_proxies =
+            is_unix_socket || !self.trusted_proxies.is_empty() || section.is_reported("http");
+        if self.proxy_protocol && !has_proxies {
             let remedy = "add trusted_proxies with the networks of the load balancers";
             section.reject("proxy_protocol", "requires trusted_proxies", remedy);
         }
         let region = region::resolve(
             self.region.as_deref(),
             self.region_header.as_deref(),
-            !self.trusted_proxies.is_empty(),
+            has_proxies,
             section,
         );
         let trusted_proxies =
@@ -145,6 +168,7 @@ impl RawListen {
         let shutdown = shutdown.resolve(context.single_replica, section)?;
         Some(ServerSettings {
             http,
+            socket_mode: socket_mode?,
             https,
             admin: admin?,
             trusted_proxies: trusted_proxies?,
@@ -165,6 +189,7 @@ impl Default for RawListen {
     fn default() -> Self {
         Self {
             http: None,
+            socket_mode: None,
             https: None,
             admin: "127.0.0.1:9090".to_owned(),
             trusted_proxies: Vec::new(),
@@ -218,18 +243,59 @@ fn worker_count(count: Option<i64>) -> Result<usize, Fault> {
 }
 
 /// Rejects two listeners with one address, unless the system assigns the port (0).
-fn reject_same_address(listeners: &[(&str, Option<SocketAddr>)], section: &mut Section<'_>) {
-    let mut earlier: Vec<(&str, SocketAddr)> = Vec::new();
-    for &(key, address) in listeners {
-        let Some(address) = address.filter(|address| address.port() != 0) else {
+fn reject_same_address(listeners: &[(&str, Option<ListenAddress>)], section: &mut Section<'_>) {
+    let mut earlier: Vec<(&str, &ListenAddress)> = Vec::new();
+    for (key, address) in listeners {
+        let Some(address) = address else { continue };
+        if address.tcp().is_some_and(|address| address.port() == 0) {
             continue;
-        };
+        }
         if let Some((other, _)) = earlier.iter().find(|(_, used)| *used == address) {
             let what = format!("{address} is the address of {other}, too");
-            section.reject(key, what, "write another port");
+            let remedy = match address {
+                ListenAddress::Tcp(_) => "write another port",
+                ListenAddress::Unix(_) => "write another path",
+            };
+            section.reject(key, what, remedy);
         }
         earlier.push((key, address));
     }
+}
+
+/// The permissions of a Unix socket; the key has no meaning for a port.
+fn resolve_socket_mode(
+    mode: Option<String>,
+    is_unix_socket: bool,
+    section: &mut Section<'_>,
+) -> Option<SocketMode> {
+    let Some(mode) = mode else {
+        return Some(SocketMode::GROUP);
+    };
+    if !is_unix_socket && !section.is_reported("http") {
+        let remedy =
+            "write for example http = \"unix:/run/jitsi-auth-gateway/http.sock\", or remove it";
+        section.reject("socket_mode", "requires that http is a Unix socket", remedy);
+    }
+    section.parse("socket_mode", Some(mode), parse_socket_mode)
+}
+
+/// The directories of Unix sockets that are not there. Systemd makes them at the start only
+/// (`RuntimeDirectory=`), so that it is no error.
+pub(super) fn listen_warnings(settings: &ServerSettings) -> Vec<String> {
+    let listeners = [
+        ("http", settings.http.as_ref()),
+        ("admin", Some(&settings.admin)),
+    ];
+    let sockets = listeners
+        .into_iter()
+        .filter_map(|(key, address)| Some((key, address?.unix()?)));
+    let missing = sockets.filter(|(_, path)| !path.directory().is_dir());
+    missing
+        .map(|(key, path)| {
+            let directory = path.directory().display();
+            format!("the directory of listen.{key}, {directory}, is missing and has to be there at the start")
+        })
+        .collect()
 }
 
 /// Beyond the processors of any machine that runs a gateway; larger numbers are mistakes.

@@ -7,19 +7,63 @@ use ipnet::IpNet;
 
 use super::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeerAddr {
+    /// A host.
+    Ip(IpAddr),
+    /// A process of this machine, which has no address: the reverse proxy that opened the Unix socket. The
+    /// permissions of the socket decide which process that is, so its forwarding headers are trusted.
+    UnixSocket,
+}
+
 /// The client's address: the peer's, or the one that trusted proxies forwarded.
 ///
 /// Never an IPv4-mapped IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddr {
-    address: IpAddr,
-    /// An entry of `X-Forwarded-For` could not be read, so that the client is behind this proxy.
-    hidden: bool,
+pub struct ClientAddr(NearestAddr);
+
+/// The address that is nearest to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum NearestAddr {
+    /// The client's own.
+    Client(IpAddr),
+    /// That of a proxy whose client is unknown: an entry of `X-Forwarded-For` could not be read.
+    Proxy(IpAddr),
+    /// None: the proxy behind a Unix socket names no client.
+    Unknown,
 }
 
 /// The networks of proxies whose `X-Forwarded-*` fields are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
+
+// === impl PeerAddr ===
+
+impl PeerAddr {
+    /// The address of a host.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address),
+            Self::UnixSocket => None,
+        }
+    }
+}
+
+impl From<IpAddr> for PeerAddr {
+    fn from(address: IpAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl std::fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::UnixSocket => f.write_str("unix"),
+        }
+    }
+}
 
 // === impl ClientAddr ===
 
@@ -28,14 +72,13 @@ impl ClientAddr {
     ///
     /// Each trusted proxy appends its peer's address, so the list is read from its end: the first
     /// address that is not a trusted proxy is the client. Addresses before it may be forged.
-    pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
+    pub fn of(peer: PeerAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         Self::behind(peer, headers, trusted).0
     }
 
     /// The client's address, and the number of trusted proxies between it and the gateway.
-    fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> (Self, usize) {
-        let peer = unmapped(peer);
-        if !trusted.contains(peer) {
+    fn behind(peer: PeerAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> (Self, usize) {
+        if !trusted.trust(peer) {
             return (peer.into(), 0);
         }
         let (mut client, mut proxies) = (Self::from(peer), 1);
@@ -48,7 +91,7 @@ impl ClientAddr {
         for hop in hops {
             // An unreadable entry ends the chain: everything before it may be forged.
             let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else {
-                client.hidden = true;
+                client = client.into_proxy();
                 break;
             };
             client = address.into();
@@ -60,35 +103,61 @@ impl ClientAddr {
         (client, proxies)
     }
 
-    /// The address; that of a proxy, if the proxy does not say who its client is.
-    pub fn ip(&self) -> IpAddr {
-        self.address
+    /// The address; that of a proxy, if the proxy does not name its client. `None` behind a Unix socket whose
+    /// proxy names none.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.0 {
+            NearestAddr::Client(address) | NearestAddr::Proxy(address) => Some(address),
+            NearestAddr::Unknown => None,
+        }
     }
 
     /// The address, if it is the client's own: no proxy named a client that could not be read.
     pub fn known(&self) -> Option<IpAddr> {
-        (!self.hidden).then_some(self.address)
+        match self.0 {
+            NearestAddr::Client(address) => Some(address),
+            NearestAddr::Proxy(_) | NearestAddr::Unknown => None,
+        }
     }
 
-    /// The value for an upstream's `X-Forwarded-For`.
-    pub fn header_value(&self) -> HeaderValue {
+    /// The value for an upstream's `X-Forwarded-For`, if there is an address.
+    pub fn header_value(&self) -> Option<HeaderValue> {
+        let address = self.ip()?.to_string();
         // Infallible: addresses are ASCII.
-        HeaderValue::try_from(self.address.to_string()).expect("an address is plain ASCII")
+        Some(HeaderValue::try_from(address).expect("an address is plain ASCII"))
+    }
+
+    /// The same address, as that of a proxy whose client is unknown.
+    fn into_proxy(self) -> Self {
+        Self(match self.0 {
+            NearestAddr::Client(address) => NearestAddr::Proxy(address),
+            nearest @ (NearestAddr::Proxy(_) | NearestAddr::Unknown) => nearest,
+        })
     }
 }
 
 impl From<IpAddr> for ClientAddr {
     fn from(address: IpAddr) -> Self {
-        Self {
-            address: unmapped(address),
-            hidden: false,
+        Self(NearestAddr::Client(unmapped(address)))
+    }
+}
+
+impl From<PeerAddr> for ClientAddr {
+    fn from(peer: PeerAddr) -> Self {
+        match peer {
+            PeerAddr::Ip(address) => address.into(),
+            PeerAddr::UnixSocket => Self(NearestAddr::Unknown),
         }
     }
 }
 
 impl std::fmt::Display for ClientAddr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.address.fmt(f)
+        match self.ip() {
+            Some(address) => address.fmt(f),
+            // As in `Forwarded` (RFC 7239 § 6.2).
+            None => f.write_str("unknown"),
+        }
     }
 }
 
@@ -104,6 +173,14 @@ impl TrustedProxies {
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = unmapped(address);
         self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether the forwarding headers of a peer count.
+    pub fn trust(&self, peer: PeerAddr) -> bool {
+        match peer {
+            PeerAddr::Ip(address) => self.contains(address),
+            PeerAddr::UnixSocket => true,
+        }
     }
 }
 
@@ -129,9 +206,9 @@ impl ForwardedScheme {
     /// A proxy replaces the field or appends the scheme of its own client to it, so that the
     /// outermost trusted proxy's value is as far from the end as that proxy is in
     /// `X-Forwarded-For`, or is the first of fewer values.
-    pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
+    pub fn of(peer: PeerAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         // Most requests come from clients or through one proxy that sends one value.
-        if !trusted.contains(peer) {
+        if !trusted.trust(peer) {
             return Self::Untrusted;
         }
         let lines = headers.get_all(X_FORWARDED_PROTO);
@@ -207,7 +284,15 @@ mod tests {
         client_addr(peer, lines).to_string()
     }
 
-    fn client_addr(peer: &str, lines: &[&str]) -> ClientAddr {
+    /// A peer; `unix` is a Unix socket.
+    fn peer(text: &str) -> PeerAddr {
+        match text {
+            "unix" => PeerAddr::UnixSocket,
+            address => PeerAddr::Ip(address.parse().unwrap()),
+        }
+    }
+
+    fn client_addr(from: &str, lines: &[&str]) -> ClientAddr {
         let trusted = TrustedProxies::new(vec![
             "10.0.0.0/8".parse().unwrap(),
             "::1/128".parse().unwrap(),
@@ -216,7 +301,7 @@ mod tests {
             .iter()
             .map(|line| (X_FORWARDED_FOR, HeaderValue::try_from(*line).unwrap()))
             .collect();
-        ClientAddr::of(peer.parse().unwrap(), &headers, &trusted)
+        ClientAddr::of(peer(from), &headers, &trusted)
     }
 
     #[test]
@@ -244,7 +329,31 @@ mod tests {
         );
         assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
         let inside = client_addr("10.0.0.1", &["10.0.0.3"]);
-        assert_eq!(inside.known(), Some(inside.ip()));
+        assert_eq!(inside.known(), inside.ip());
+        assert!(inside.known().is_some());
+    }
+
+    #[test]
+    fn a_proxy_behind_a_unix_socket_is_trusted_and_has_no_address() {
+        for (lines, known) in [
+            (&["198.51.100.7"][..], Some("198.51.100.7")),
+            (&["6.6.6.6, 198.51.100.7, 10.0.0.9"], Some("198.51.100.7")),
+            (&["10.0.0.3"], Some("10.0.0.3")),
+            (&[], None),
+            // nginx names a client by Unix socket so.
+            (&["6.6.6.6, unix:"], None),
+        ] {
+            let client = client_addr("unix", lines);
+            let address = known.map(|text| text.parse().unwrap());
+            assert_eq!(
+                (client.known(), client.ip()),
+                (address, address),
+                "{lines:?}"
+            );
+            assert_eq!(client.to_string(), known.unwrap_or("unknown"));
+            let value = client.header_value();
+            assert_eq!(value.as_ref().map(|value| value.to_str().unwrap()), known);
+        }
     }
 
     #[test]
@@ -252,6 +361,7 @@ mod tests {
         for line in ["a", "_hidden", "unknown", "1.2.3", "1.2.3.4:x", "[::1", ""] {
             let client = client_addr("10.0.0.1", &[&format!("6.6.6.6, {line}")]);
             assert_eq!(client.to_string(), "10.0.0.1", "{line}");
+            assert_eq!(client.ip(), "10.0.0.1".parse().ok(), "{line}");
             assert_eq!(client.known(), None, "{line}");
         }
         let lines = [&b"6.6.6.6"[..], b"\xff, 10.0.0.2"];
@@ -260,12 +370,11 @@ mod tests {
             .map(|line| (X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap()))
             .collect();
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
-        let peer = "10.0.0.1".parse().unwrap();
-        let client = ClientAddr::of(peer, &headers, &trusted);
+        let client = ClientAddr::of(peer("10.0.0.1"), &headers, &trusted);
         assert_eq!(client.to_string(), "10.0.0.2");
     }
 
-    fn scheme(peer: &str, proto: &[&str], forwarded_for: &[&str]) -> ForwardedScheme {
+    fn scheme(from: &str, proto: &[&str], forwarded_for: &[&str]) -> ForwardedScheme {
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let lines = |name: &HeaderName, values: &[&str]| {
             let name = name.clone();
@@ -279,7 +388,7 @@ mod tests {
             .into_iter()
             .chain(lines(&X_FORWARDED_FOR, forwarded_for))
             .collect();
-        ForwardedScheme::of(peer.parse().unwrap(), &headers, &trusted)
+        ForwardedScheme::of(peer(from), &headers, &trusted)
     }
 
     #[test]
@@ -296,6 +405,9 @@ mod tests {
             ("10.0.0.1", &["httpss"], Plain),
             ("10.0.0.1", &[""], Plain),
             ("10.0.0.1", &[], Absent),
+            ("unix", &["https"], Tls),
+            ("unix", &["http"], Plain),
+            ("unix", &[], Absent),
             ("192.0.2.1", &["https"], Untrusted),
             ("192.0.2.1", &[], Untrusted),
         ] {

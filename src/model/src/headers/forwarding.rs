@@ -27,7 +27,9 @@ pub fn web_request_headers(from: &HeaderMap, client: &ClientAddr, authority: &st
         to.insert(X_FORWARDED_HOST, host.clone());
         to.insert(header::HOST, host);
     }
-    to.insert(X_FORWARDED_FOR, client.header_value());
+    if let Some(address) = client.header_value() {
+        to.insert(X_FORWARDED_FOR, address);
+    }
     to.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     to
 }

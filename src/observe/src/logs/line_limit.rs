@@ -23,7 +23,7 @@ pub struct LineLimit {
 struct Window {
     ends: Option<Timestamp>,
     /// Lines by address.
-    lines: HashMap<IpAddr, usize>,
+    lines: HashMap<Option<IpAddr>, usize>,
     total: usize,
     suppressed: u64,
 }
@@ -41,8 +41,10 @@ impl LineLimit {
     }
 
     /// Whether a line about this client may be written: the number of lines suppressed since the
-    /// last permitted one, or `None` if this line is suppressed, too.
-    pub fn permit(&self, client: IpAddr, now: Timestamp) -> Option<u64> {
+    /// last permitted one, or `None` if this line is suppressed, too. All clients without an address count as
+    /// one.
+    pub fn permit(&self, client: impl Into<Option<IpAddr>>, now: Timestamp) -> Option<u64> {
+        let network = client.into().map(client_network);
         // A panic between two fields would only cause a wrong count.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.ends.is_none_or(|ends| now >= ends) {
@@ -51,16 +53,12 @@ impl LineLimit {
             window.total = 0;
         }
         let full = window.total >= self.of_all;
-        let lines = window
-            .lines
-            .get(&client_network(client))
-            .copied()
-            .unwrap_or_default();
+        let lines = window.lines.get(&network).copied().unwrap_or_default();
         if full || lines >= self.of_address {
             window.suppressed += 1;
             return None;
         }
-        window.lines.insert(client_network(client), lines + 1);
+        window.lines.insert(network, lines + 1);
         window.total += 1;
         Some(std::mem::take(&mut window.suppressed))
     }
@@ -105,7 +103,7 @@ mod tests {
     fn addresses_of_one_ipv6_network_count_as_one() {
         let limit = limit();
         let at = Timestamp::from_unix(1000);
-        let permit = |address: &str| limit.permit(address.parse().unwrap(), at);
+        let permit = |address: &str| limit.permit(address.parse::<IpAddr>().unwrap(), at);
         exhaust(&limit, "2001:db8::1".parse().unwrap(), at);
         assert_eq!(permit("2001:db8::2:1"), None);
         assert_eq!(permit("2001:db8:0:1::1"), Some(1));

@@ -1,11 +1,10 @@
 //! `/cache/purge`: an operator empties the cache of Jitsi's files, of this replica.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use model::headers::PeerAddr;
 use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
@@ -28,7 +27,7 @@ impl AdminServer {
     pub(super) async fn purge_cache(
         &self,
         request: Request<Incoming>,
-        peer: IpAddr,
+        peer: PeerAddr,
     ) -> Response<Full<Bytes>> {
         if *request.method() != Method::POST {
             return refusal(StatusCode::METHOD_NOT_ALLOWED, "POST /cache/purge");

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cluster::presence::RoomOccupancy;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use model::headers::PeerAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -103,8 +104,9 @@ pub struct ListedStream {
     pub role: String,
     /// `websocket` or `bosh`.
     pub transport: String,
-    /// The address of the client.
-    pub client: IpAddr,
+    /// The address of the client; none if a proxy behind a Unix socket does not name its client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
     /// When the stream began, by RFC 3339.
     pub since: String,
 }
@@ -113,7 +115,7 @@ pub struct ListedStream {
 
 impl AdminServer {
     /// Answers a request to `/rooms` or `/sessions`.
-    pub(super) fn listing<B>(&self, request: &Request<B>, peer: IpAddr) -> Response<Full<Bytes>> {
+    pub(super) fn listing<B>(&self, request: &Request<B>, peer: PeerAddr) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let reason = "GET /rooms or GET /sessions";
             return refusal(StatusCode::METHOD_NOT_ALLOWED, reason);

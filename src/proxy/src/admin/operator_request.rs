@@ -1,7 +1,7 @@
 //! Requests of operators that change state, and who may send them.
 //!
 //! The admin listener has no authentication, so such a request has to come from this host, which
-//! includes `kubectl port-forward`. A proxy on this host could pass on the requests of others, and a
+//! includes `kubectl port-forward`; the permissions of a Unix socket say who may connect to it. A proxy on this host could pass on the requests of others, and a
 //! browser could send one on behalf of a web page; four checks exclude that:
 //!
 //! 1. No header field of a proxy is present.
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, uri::Authority};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use model::headers::PeerAddr;
 use serde::de::DeserializeOwned;
 
 use super::{PLAIN, text};
@@ -26,7 +27,7 @@ use super::{PLAIN, text};
 /// shape.
 pub(super) async fn parse<T: DeserializeOwned>(
     request: Request<Incoming>,
-    peer: IpAddr,
+    peer: PeerAddr,
     usage: &str,
 ) -> Result<T, Response<Full<Bytes>>> {
     check_sender(peer, request.headers())
@@ -44,8 +45,12 @@ pub(super) async fn parse<T: DeserializeOwned>(
 }
 
 /// Checks that a request comes from this host, and from no page in a browser.
-pub(super) fn check_sender(peer: IpAddr, headers: &HeaderMap) -> Result<(), &'static str> {
-    if !peer.to_canonical().is_loopback() {
+pub(super) fn check_sender(peer: PeerAddr, headers: &HeaderMap) -> Result<(), &'static str> {
+    let is_local = match peer {
+        PeerAddr::Ip(address) => address.to_canonical().is_loopback(),
+        PeerAddr::UnixSocket => true,
+    };
+    if !is_local {
         return Err("only clients on this host may change state; use kubectl port-forward or ssh");
     }
     if PROXY_FIELDS.iter().any(|name| headers.contains_key(*name)) {
@@ -56,13 +61,13 @@ pub(super) fn check_sender(peer: IpAddr, headers: &HeaderMap) -> Result<(), &'st
     }
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_local(host) => Ok(()),
+        (Some(host), None) if is_local_host(host) => Ok(()),
         _ => Err("the host has to be localhost or a loopback address"),
     }
 }
 
 /// Whether a `Host` is `localhost` or a loopback address.
-fn is_local(host: &HeaderValue) -> bool {
+fn is_local_host(host: &HeaderValue) -> bool {
     let authority = host.to_str().ok().and_then(|text| text.parse().ok());
     authority.is_some_and(|authority: Authority| {
         let name = authority.host().trim_matches(['[', ']']);
@@ -96,18 +101,23 @@ const MAX_BODY_BYTES: usize = 1024;
 mod tests {
     use super::*;
 
+    /// Whether a peer, `unix` or an address, may send a request with these fields.
     fn check(peer: &str, headers: &[(header::HeaderName, &'static str)]) -> bool {
+        let peer = match peer {
+            "unix" => PeerAddr::UnixSocket,
+            address => PeerAddr::Ip(address.parse().unwrap()),
+        };
         let headers = headers
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
-        check_sender(peer.parse().unwrap(), &headers).is_ok()
+        check_sender(peer, &headers).is_ok()
     }
 
     #[test]
     fn only_local_peers_may_change_state() {
         let host = [(header::HOST, "localhost:9090")];
-        for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+        for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "unix"] {
             assert!(check(peer, &host), "{peer}");
         }
         for peer in ["10.0.0.7", "::ffff:10.0.0.7", "2001:db8::1"] {
@@ -120,10 +130,9 @@ mod tests {
         let host = (header::HOST, "localhost:9090");
         let fetch = header::HeaderName::from_static("sec-fetch-site");
         for sent in [(header::ORIGIN, "null"), (fetch, "same-origin")] {
-            assert!(
-                !check("127.0.0.1", &[host.clone(), sent.clone()]),
-                "{sent:?}"
-            );
+            for peer in ["127.0.0.1", "unix"] {
+                assert!(!check(peer, &[host.clone(), sent.clone()]), "{sent:?}");
+            }
         }
         assert!(!check("127.0.0.1", &[]));
     }
@@ -133,14 +142,16 @@ mod tests {
         let host = (header::HOST, "localhost:9090");
         for name in PROXY_FIELDS {
             let field = (header::HeaderName::from_static(name), "192.0.2.7");
-            assert!(!check("127.0.0.1", &[host.clone(), field]), "{name}");
+            for peer in ["127.0.0.1", "unix"] {
+                assert!(!check(peer, &[host.clone(), field.clone()]), "{name}");
+            }
         }
         assert!(!check("127.0.0.1", &[(header::HOST, "10.0.0.7:19090")]));
     }
 
     #[test]
     fn site_names_and_addresses_of_other_hosts_are_not_local() {
-        let local = |host| is_local(&HeaderValue::from_static(host));
+        let local = |host| is_local_host(&HeaderValue::from_static(host));
         for host in [
             "localhost:9090",
             "LOCALHOST",

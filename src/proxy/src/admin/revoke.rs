@@ -1,15 +1,13 @@
 //! `/revoke`: an operator revokes the sessions of a subject or of a room's occupants, one session, or a
 //! link, on all replicas.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use cluster::revocation::{Preservation, Selector};
 use futures_util::future::join_all;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use model::room::RoomKey;
+use model::{headers::PeerAddr, room::RoomKey};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -49,7 +47,7 @@ impl AdminServer {
     pub(super) async fn revoke(
         &self,
         request: Request<Incoming>,
-        peer: IpAddr,
+        peer: PeerAddr,
     ) -> Response<Full<Bytes>> {
         if *request.method() != Method::POST {
             return refusal(StatusCode::METHOD_NOT_ALLOWED, "POST /revoke");

@@ -3,14 +3,12 @@
 //! `GET` is open to any client of the admin listener. `POST /shards/NAME` moves meetings, so it is a
 //! request of an operator.
 
-use std::net::IpAddr;
-
 use bytes::Bytes;
 use cluster::placement::{Placement, ShardMap, ShardStatus};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use model::shard::ShardState;
+use model::{headers::PeerAddr, shard::ShardState};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -35,7 +33,7 @@ impl AdminServer {
     pub(super) async fn shards(
         &self,
         request: Request<Incoming>,
-        peer: IpAddr,
+        peer: PeerAddr,
     ) -> Response<Full<Bytes>> {
         let placement = self.placement.as_ref();
         let Some(placement) = placement.filter(|placement| placement.shard_map().is_sharded())
@@ -99,7 +97,7 @@ async fn override_state(
     placement: &Placement,
     name: &str,
     request: Request<Incoming>,
-    peer: IpAddr,
+    peer: PeerAddr,
 ) -> Response<Full<Bytes>> {
     let ShardRequest { state } = match operator_request::parse(request, peer, USAGE).await {
         Ok(request) => request,

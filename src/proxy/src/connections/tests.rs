@@ -178,8 +178,8 @@ fn the_streams_of_clients_that_are_away_are_bounded() {
 fn one_owner_has_a_bounded_number_of_sockets_at_locations() {
     let live = ConnectionRegistry::default();
     let kind = ConnectionKind::LocationSocket;
-    let school = ConnectionOwner::Address(IpAddr::from([192, 0, 2, 1]));
-    let home = ConnectionOwner::Address(IpAddr::from([192, 0, 2, 2]));
+    let school = ConnectionOwner::Address(Some([192, 0, 2, 1].into()));
+    let home = ConnectionOwner::Address(Some([192, 0, 2, 2].into()));
     for (owner, other, most) in [
         (
             ConnectionOwner::Principal(session()),

@@ -14,7 +14,7 @@ use std::{
 
 use model::{
     clock::Clock,
-    headers::{TrustedProxies, client_network},
+    headers::{PeerAddr, TrustedProxies, client_network},
 };
 use observe::{logs::LineLimit, metrics::LimitKind};
 use tracing::warn;
@@ -76,7 +76,7 @@ impl ConnectionCounts {
     }
 
     /// Counts a connection of a peer, or names the limit that refuses it.
-    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionPermit, LimitKind> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: PeerAddr) -> Result<ConnectionPermit, LimitKind> {
         // Dropped, and so not counted, if one of the limits refuses it.
         let mut permit = ConnectionPermit {
             counts: Arc::clone(self),
@@ -85,14 +85,16 @@ impl ConnectionCounts {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
             return Err(LimitKind::Connections);
         }
-        if !self.proxies.contains(peer) {
-            permit.identify(peer)?;
+        if let PeerAddr::Ip(client) = peer
+            && !self.proxies.contains(client)
+        {
+            permit.identify(client)?;
         }
         Ok(permit)
     }
 
     /// Logs a refusal, once a minute for each limit.
-    pub(crate) fn log_refusal(&self, limit: LimitKind, peer: IpAddr) {
+    pub(crate) fn log_refusal(&self, limit: LimitKind, peer: PeerAddr) {
         let (line, remedy) = match limit {
             LimitKind::Connections => (&self.lines.connections, "limits.connections"),
             LimitKind::ConnectionsOfAddress => (
@@ -101,7 +103,7 @@ impl ConnectionCounts {
             ),
             _ => (&self.lines.accept, "the limit of open files (ulimit -n)"),
         };
-        if let Some(suppressed) = line.permit(peer, self.clock.now()) {
+        if let Some(suppressed) = line.permit(peer.ip(), self.clock.now()) {
             let limit = limit.as_str();
             warn!(limit, client.addr = %peer, suppressed, remedy, "refused a connection");
         }
@@ -147,7 +149,7 @@ impl ConnectionPermit {
 
     /// Logs that a limit refuses the connection.
     pub(crate) fn log_refusal(&self, limit: LimitKind, client: IpAddr) {
-        self.counts.log_refusal(limit, client);
+        self.counts.log_refusal(limit, client.into());
     }
 }
 
@@ -185,7 +187,7 @@ mod tests {
     }
 
     fn admit(counts: &Arc<ConnectionCounts>, peer: &str) -> Result<ConnectionPermit, LimitKind> {
-        counts.admit(peer.parse().unwrap())
+        counts.admit(PeerAddr::Ip(peer.parse().unwrap()))
     }
 
     #[test]
@@ -218,6 +220,14 @@ mod tests {
         assert_eq!(refused, LimitKind::Connections);
         drop(third);
         assert!(admit(&counts, "192.0.2.3").is_ok());
+    }
+
+    #[test]
+    fn connections_by_a_unix_socket_have_the_limit_of_the_process_only() {
+        let counts = counts(3, 1);
+        let admit = || counts.admit(PeerAddr::UnixSocket);
+        let _three = [admit().unwrap(), admit().unwrap(), admit().unwrap()];
+        assert_eq!(admit().unwrap_err(), LimitKind::Connections);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The file descriptors of the process.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -44,9 +44,9 @@ impl DescriptorLimit {
     ///
     /// The kernel allots the lowest number that is free, so a number near the limit means that all
     /// below it are in use.
-    pub(crate) fn is_reserve(self, descriptor: &impl AsRawFd) -> bool {
+    pub(crate) fn is_reserve(self, descriptor: RawFd) -> bool {
         let least = RawFd::try_from(self.0.saturating_sub(LAST_RESERVE)).unwrap_or(RawFd::MAX);
-        descriptor.as_raw_fd() >= least
+        descriptor >= least
     }
 }
 
@@ -65,16 +65,17 @@ const LAST_RESERVE: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::{fs::File, os::fd::AsRawFd};
 
     use super::*;
 
     #[test]
     fn the_last_descriptors_are_the_reserve() {
         let file = File::open("/dev/null").unwrap();
-        let number = usize::try_from(file.as_raw_fd()).unwrap();
-        assert!(DescriptorLimit::of(number + LAST_RESERVE).is_reserve(&file));
-        assert!(!DescriptorLimit::of(number + LAST_RESERVE + 1).is_reserve(&file));
+        let descriptor = file.as_raw_fd();
+        let number = usize::try_from(descriptor).unwrap();
+        assert!(DescriptorLimit::of(number + LAST_RESERVE).is_reserve(descriptor));
+        assert!(!DescriptorLimit::of(number + LAST_RESERVE + 1).is_reserve(descriptor));
     }
 
     #[test]

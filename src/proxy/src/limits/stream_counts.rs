@@ -27,7 +27,7 @@ pub(crate) struct StreamCounts {
 pub(crate) struct StreamPermit {
     counts: Arc<StreamCounts>,
     session: SessionId,
-    network: IpAddr,
+    network: Option<IpAddr>,
 }
 
 #[derive(Debug, Default)]
@@ -46,16 +46,18 @@ impl StreamCounts {
         })
     }
 
-    /// Counts a stream; none if its session or its address has too many.
+    /// Counts a stream; none if its session or its address has too many. A client without an address has the
+    /// limit of its session only.
     pub(crate) fn admit(
         self: &Arc<Self>,
         session: &SessionId,
-        client: IpAddr,
+        client: Option<IpAddr>,
     ) -> Option<StreamPermit> {
-        let network = client_network(client);
+        let network = client.map(client_network);
         let mut open = self.open();
         let of_session = open.sessions.get(session).copied().unwrap_or_default();
-        let of_network = open.networks.get(&network).copied().unwrap_or_default();
+        let of_network = network.and_then(|network| open.networks.get(&network).copied());
+        let of_network = of_network.unwrap_or_default();
         // An address may have as many streams as connections: WebSockets are connections, and a proxy
         // in front has others than its clients.
         if of_session >= self.limits.streams_per_session
@@ -64,7 +66,9 @@ impl StreamCounts {
             return None;
         }
         open.sessions.insert(session.clone(), of_session + 1);
-        open.networks.insert(network, of_network + 1);
+        if let Some(network) = network {
+            open.networks.insert(network, of_network + 1);
+        }
         drop(open);
         Some(StreamPermit {
             counts: Arc::clone(self),
@@ -85,7 +89,9 @@ impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut open = self.counts.open();
         decrement(&mut open.sessions, &self.session);
-        decrement(&mut open.networks, &self.network);
+        if let Some(network) = &self.network {
+            decrement(&mut open.networks, network);
+        }
     }
 }
 
@@ -115,7 +121,7 @@ mod tests {
             connection_idle: std::time::Duration::from_secs(75),
         });
         let admit = |session: &str, client: &str| {
-            counts.admit(&SessionId::from(session), client.parse().unwrap())
+            counts.admit(&SessionId::from(session), client.parse().ok())
         };
         let first = admit("a", "192.0.2.1").unwrap();
         let second = admit("a", "192.0.2.2").unwrap();
@@ -125,7 +131,13 @@ mod tests {
         let others: Vec<_> = ["b", "c"].map(|id| admit(id, "192.0.2.3").unwrap()).into();
         assert!(admit("d", "192.0.2.3").is_none());
         assert!(admit("d", "192.0.2.4").is_some());
-        drop((second, again, others));
+        // Without an address there is the limit of the session only.
+        let unknown: Vec<_> = ["e", "f", "g", "h"]
+            .map(|id| admit(id, "unknown").unwrap())
+            .into();
+        let own = admit("e", "unknown").unwrap();
+        assert!(admit("e", "unknown").is_none());
+        drop((second, again, others, unknown, own));
         let open = counts.open();
         assert!(open.sessions.is_empty() && open.networks.is_empty());
     }

@@ -13,14 +13,14 @@ use super::*;
 struct ProsodyClient {
     client: Client<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
-    stop: CancellationToken,
+    stop: ListenerStop,
     serving: tokio::task::JoinHandle<io::Result<()>>,
 }
 
 impl ProsodyClient {
     fn start(secret: Option<&str>) -> Self {
-        let listener = BoundListener::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        let address = listener.address;
+        let listener = BoundListener::bind_tcp((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = listener.address.tcp().unwrap();
         let (clock, _) = Clock::manual(Timestamp::from_unix(1_800_000_000));
         let terms = |room: &RoomKey| RoomTerms {
             allowed: room.node() != "closed",
@@ -29,7 +29,7 @@ impl ProsodyClient {
             lobby: false,
         };
         let server = ReservationServer::new(secret.map(SecretString::from), clock, terms);
-        let stop = CancellationToken::new();
+        let stop = ListenerStop::default();
         Self {
             client: Client::builder(TokioExecutor::new()).build_http(),
             address,
@@ -150,6 +150,6 @@ async fn a_configured_secret_is_required() {
 async fn cancellation_ends_the_server() {
     let prosody = ProsodyClient::start(None);
     assert_eq!(prosody.request("team").await.0, StatusCode::OK);
-    prosody.stop.cancel();
+    prosody.stop.closes.cancel();
     prosody.serving.await.unwrap().unwrap();
 }

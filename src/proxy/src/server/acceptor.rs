@@ -1,16 +1,20 @@
 //! The accept loop of the public listeners.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use model::headers::TrustedProxies;
+use model::headers::{PeerAddr, TrustedProxies};
 use observe::metrics::LimitKind;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::either::Either;
 use tracing::debug;
 
-use super::{BoundListener, WorkerPool, connection::AcceptedConnection};
+use super::{
+    BoundListener, ListenAddress, ListenerStop, WorkerPool,
+    connection::AcceptedConnection,
+    listener::{ClientSocket, descriptor_of, detach},
+};
 use crate::limits::{ConnectionCounts, ConnectionPermit};
 
 /// Protocols below HTTP on the connections of a listener.
@@ -24,17 +28,17 @@ pub struct ListenerOptions {
     pub counts: Arc<ConnectionCounts>,
 }
 
-/// Accepts connections and hands them to the workers until cancelled.
+/// Accepts connections and hands them to the workers until the listener is stopped.
 pub async fn accept_connections(
     listener: BoundListener,
     options: ListenerOptions,
     workers: Arc<WorkerPool>,
-    stop: CancellationToken,
+    stop: ListenerStop,
 ) -> io::Result<()> {
-    let address = listener.address;
-    let socket = listener.into_tokio()?;
+    let address = listener.address.clone();
+    let mut socket = listener.into_tokio()?;
     loop {
-        let accepted = match stop.run_until_cancelled(socket.accept()).await {
+        let accepted = match socket.accept_until(&stop).await {
             Some(accepted) => accepted,
             // The kernel completed handshakes of connections that wait in the backlog; closing the
             // socket would reset them. Each is accepted first.
@@ -44,20 +48,21 @@ pub async fn accept_connections(
             },
         };
         let dispatched = accepted.and_then(|(stream, peer)| {
-            let peer = peer.ip();
             let Some(permit) = admit(&stream, peer, &options.counts, &workers) else {
                 return Ok(());
             };
-            set_socket_options(&stream)?;
+            if let Either::Left(stream) = &stream {
+                set_tcp_options(stream)?;
+            }
             workers.dispatch(AcceptedConnection {
-                stream: stream.into_std()?,
+                stream: detach(stream)?,
                 permit,
                 peer,
                 tls: options.tls,
                 proxy_protocol: options
                     .proxy_protocol
                     .as_ref()
-                    .is_some_and(|proxies| proxies.contains(peer)),
+                    .is_some_and(|proxies| proxies.trust(peer)),
             });
             Ok(())
         });
@@ -69,7 +74,11 @@ pub async fn accept_connections(
             // Out of file descriptors or memory: an immediate retry would only spin.
             workers.count_limit(LimitKind::Accept);
             debug!(%error, %address, "cannot accept connections");
-            options.counts.log_refusal(LimitKind::Accept, address.ip());
+            let own = match address {
+                ListenAddress::Tcp(address) => address.ip().into(),
+                ListenAddress::Unix(_) => PeerAddr::UnixSocket,
+            };
+            options.counts.log_refusal(LimitKind::Accept, own);
             tokio::time::sleep(BACK_OFF).await;
         }
     }
@@ -77,12 +86,12 @@ pub async fn accept_connections(
 
 /// Counts a connection; one above a limit is closed before anything is read of it.
 fn admit(
-    stream: &TcpStream,
-    peer: IpAddr,
+    stream: &ClientSocket,
+    peer: PeerAddr,
     counts: &Arc<ConnectionCounts>,
     workers: &WorkerPool,
 ) -> Option<ConnectionPermit> {
-    let admitted = if counts.descriptors().is_reserve(stream) {
+    let admitted = if counts.descriptors().is_reserve(descriptor_of(stream)) {
         Err(LimitKind::Accept)
     } else {
         counts.admit(peer)
@@ -95,7 +104,7 @@ fn admit(
         .ok()
 }
 
-fn set_socket_options(stream: &TcpStream) -> io::Result<()> {
+fn set_tcp_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()

@@ -129,6 +129,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ClientStream<IO> {
 mod tests {
     use std::{collections::VecDeque, task::Waker};
 
+    use model::headers::PeerAddr;
+
     use super::{super::connection::tests::permit, *};
 
     /// A socket whose writes wait, and whose reads have these outcomes.
@@ -177,7 +179,7 @@ mod tests {
             let metrics = Arc::new(WorkerMetrics::default());
             let case = format!("{errors:?} {writes}");
             let reads = errors.len();
-            let permit = permit("192.0.2.1".parse().unwrap());
+            let permit = permit(PeerAddr::Ip([192, 0, 2, 1].into()));
             let socket = FullSocket(errors.into());
             let mut stream = ClientStream::new(socket, permit, Arc::clone(&metrics));
             let mut cx = Context::from_waker(Waker::noop());

@@ -1,11 +1,11 @@
 //! One client connection: PROXY header, TLS handshake, then HTTP/1.1 or HTTP/2 by ALPN.
 
-use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
+use model::headers::PeerAddr;
 use observe::metrics::{Handshake, WorkerMetrics};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
     sync::oneshot,
     time::{Instant, timeout, timeout_at},
 };
@@ -13,7 +13,10 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::{
-    ACME_TLS_ALPN, Connection, Service, client_stream::ClientStream, proxy_protocol,
+    ACME_TLS_ALPN, Connection, Service,
+    client_stream::ClientStream,
+    listener::{DetachedSocket, attach},
+    proxy_protocol,
     write_timer::Backpressure,
 };
 use crate::limits::ConnectionPermit;
@@ -21,9 +24,9 @@ use crate::limits::ConnectionPermit;
 /// A connection as the acceptor hands it to a worker, where its runtime takes it over.
 #[derive(Debug)]
 pub(super) struct AcceptedConnection {
-    pub(super) stream: std::net::TcpStream,
+    pub(super) stream: DetachedSocket,
     pub(super) permit: ConnectionPermit,
-    pub(super) peer: IpAddr,
+    pub(super) peer: PeerAddr,
     /// Whether the listener terminates TLS.
     pub(super) tls: bool,
     /// Whether the peer sends a PROXY header first.
@@ -57,8 +60,11 @@ impl<S: Service> ConnectionServer<S> {
         accepted: AcceptedConnection,
         drain: oneshot::Receiver<Duration>,
     ) -> io::Result<()> {
-        let stream = TcpStream::from_std(accepted.stream)?;
-        let stream = ClientStream::new(stream, accepted.permit, Arc::clone(&self.metrics));
+        let stream = ClientStream::new(
+            attach(accepted.stream)?,
+            accepted.permit,
+            Arc::clone(&self.metrics),
+        );
         let connection = Connection {
             peer: accepted.peer,
             tls: accepted.tls,
@@ -87,7 +93,7 @@ impl<S: Service> ConnectionServer<S> {
                     self.metrics.count_limit(limit);
                     return;
                 }
-                connection.peer = client;
+                connection.peer = client.into();
             }
             Ok(Ok(None)) => connection.anonymous = true,
             Ok(Err(error)) => {

@@ -3,46 +3,38 @@
 //! Their clients are probes, operators and Prosody, on a private network; so there is no TLS, no
 //! PROXY header and no draining, and a stop cuts open connections.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{convert::Infallible, io, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::clock::Clock;
+use model::{clock::Clock, headers::PeerAddr};
 use observe::logs::LineLimit;
-use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::BoundListener;
+use super::{BoundListener, ListenerStop, listener::ClientSocket};
 
-/// Serves HTTP/1.1 on a listener until cancelled; `name` is its name in logs, `handle` gets each
-/// request with the address of its peer.
+/// Serves HTTP/1.1 on a listener until it is stopped; `name` is its name in logs, `handle` gets each
+/// request with its peer.
 pub(crate) async fn serve_control_http<H, F>(
     name: &'static str,
     listener: BoundListener,
     handle: H,
-    stop: CancellationToken,
+    stop: ListenerStop,
 ) -> io::Result<()>
 where
-    H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>, PeerAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let socket = listener.into_tokio()?;
+    let mut socket = listener.into_tokio()?;
     let (lines, clock) = (LineLimit::new(1, 1), Clock::system());
-    while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
+    while let Some(accepted) = socket.accept_until(&stop).await {
         match accepted {
             Ok((stream, peer)) => {
-                let (handle, stop) = (handle.clone(), stop.clone());
-                let connection =
-                    serve_connection(stream, move |request| handle(request, peer.ip()));
+                let (handle, stop) = (handle.clone(), stop.closes.clone());
+                let connection = serve_connection(stream, move |request| handle(request, peer));
                 tokio::spawn(async move {
                     if let Some(Err(error)) = stop.run_until_cancelled(connection).await {
                         debug!(%error, listener = name, "HTTP connection failed");
@@ -51,8 +43,7 @@ where
             }
             Err(error) => {
                 // One line a minute: without descriptors each attempt fails.
-                let any = Ipv4Addr::UNSPECIFIED.into();
-                if let Some(suppressed) = lines.permit(any, clock.now()) {
+                if let Some(suppressed) = lines.permit(None, clock.now()) {
                     warn!(%error, listener = name, suppressed, "cannot accept connections");
                 }
                 tokio::time::sleep(BACK_OFF).await;
@@ -62,7 +53,7 @@ where
     Ok(())
 }
 
-async fn serve_connection<H, F>(stream: TcpStream, handle: H) -> Result<(), hyper::Error>
+async fn serve_connection<H, F>(stream: ClientSocket, handle: H) -> Result<(), hyper::Error>
 where
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,

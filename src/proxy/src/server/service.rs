@@ -1,10 +1,11 @@
 //! The boundary between the server and the request path.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Body;
+use model::headers::PeerAddr;
 use observe::metrics::WorkerMetrics;
 
 use super::{ClientBody, DrainSchedule};
@@ -12,8 +13,8 @@ use super::{ClientBody, DrainSchedule};
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
-    /// Address of the TCP peer, or the source address of the PROXY header.
-    pub peer: IpAddr,
+    /// The peer of the socket, or the source address of the PROXY header.
+    pub peer: PeerAddr,
     /// Whether the gateway terminated TLS.
     pub tls: bool,
     /// Whether a PROXY header named no source address. Forwarding headers on such a connection are

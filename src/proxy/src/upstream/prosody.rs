@@ -79,7 +79,9 @@ impl ProsodyHead<'_> {
         *request.uri_mut() = self.uri(transport);
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.xmpp_domain.clone());
-        headers.insert(X_FORWARDED_FOR, self.client.header_value());
+        if let Some(address) = self.client.header_value() {
+            headers.insert(X_FORWARDED_FOR, address);
+        }
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         if let Some(agent) = self
             .client_headers

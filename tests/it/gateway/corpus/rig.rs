@@ -216,7 +216,7 @@ impl Rig {
 
     async fn send(&self, channel: Channel, class: &AttackClass, hostile: &Hostile) -> Answer {
         let mut stream: Box<dyn Stream> = if channel == Channel::Proxy {
-            let address = self.site.running.addresses.http.unwrap();
+            let address = self.site.http_address();
             Box::new(connect_from(TRUSTED, address).await)
         } else {
             self.connect_tls(&[]).await

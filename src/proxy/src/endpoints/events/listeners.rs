@@ -28,7 +28,7 @@ pub(crate) struct Listener {
     listeners: Listeners,
     room: RoomKey,
     who: SessionId,
-    network: IpAddr,
+    network: Option<IpAddr>,
     woken: watch::Receiver<()>,
     _counted: OpenStream,
 }
@@ -36,24 +36,27 @@ pub(crate) struct Listener {
 // === impl Listeners ===
 
 impl Listeners {
-    /// Registers an event stream, unless the session, the address or the worker has too many.
+    /// Registers an event stream, unless the session, the address (if there is one) or the worker has too many.
     pub(crate) fn enter(
         &self,
         room: &RoomKey,
         who: &SessionId,
-        client: IpAddr,
+        client: Option<IpAddr>,
         metrics: &Arc<WorkerMetrics>,
     ) -> Option<Listener> {
         let mut books = self.0.borrow_mut();
         let own = books.sessions.get(who).copied().unwrap_or_default();
-        let network = client_network(client);
-        let near = books.networks.get(&network).copied().unwrap_or_default();
+        let network = client.map(client_network);
+        let near = network.and_then(|network| books.networks.get(&network).copied());
+        let near = near.unwrap_or_default();
         if own >= MOST_OF_ONE || near >= MOST_OF_ADDRESS || books.streams >= MOST {
             return None;
         }
         books.streams += 1;
         books.sessions.insert(who.clone(), own + 1);
-        books.networks.insert(network, near + 1);
+        if let Some(network) = network {
+            books.networks.insert(network, near + 1);
+        }
         let woken = if books.closed {
             // A channel whose sender is gone already.
             watch::channel(()).1
@@ -116,10 +119,12 @@ impl Drop for Listener {
                 books.sessions.remove(&self.who);
             }
         }
-        if let Some(near) = books.networks.get_mut(&self.network) {
+        if let Some(network) = self.network
+            && let Some(near) = books.networks.get_mut(&network)
+        {
             *near -= 1;
             if *near == 0 {
-                books.networks.remove(&self.network);
+                books.networks.remove(&network);
             }
         }
         // This one's own receiver is still there.
@@ -148,7 +153,7 @@ mod tests {
     use super::*;
 
     fn enter(listeners: &Listeners, room: &RoomKey, who: &SessionId) -> Option<Listener> {
-        listeners.enter(room, who, [192, 0, 2, 1].into(), &Arc::default())
+        listeners.enter(room, who, Some([192, 0, 2, 1].into()), &Arc::default())
     }
 
     fn room(name: &str) -> RoomKey {
@@ -178,7 +183,7 @@ mod tests {
         let all: Vec<_> = (0..MOST_OF_ADDRESS).map(|n| enter(n).unwrap()).collect();
         assert!(enter(MOST_OF_ADDRESS).is_none());
         let who = SessionId::from("a");
-        let other = "2001:db8::1".parse().unwrap();
+        let other = "2001:db8::1".parse().ok();
         let other = listeners.enter(&room("x"), &who, other, &Arc::default());
         assert!(other.is_some());
         drop((all, other));
@@ -190,7 +195,7 @@ mod tests {
         let listeners = Listeners::default();
         let enter = |n: usize| {
             let who = SessionId::from(&*n.to_string());
-            let client = Ipv4Addr::from_bits(u32::try_from(n).unwrap()).into();
+            let client = Some(Ipv4Addr::from_bits(u32::try_from(n).unwrap()).into());
             listeners.enter(&room("x"), &who, client, &Arc::default())
         };
         let all: Vec<_> = (0..MOST).map(|n| enter(n).unwrap()).collect();

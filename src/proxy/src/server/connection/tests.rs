@@ -103,7 +103,7 @@ impl Client {
         let (drain, drained) = oneshot::channel();
         let metrics = Arc::<WorkerMetrics>::default();
         let connection = Connection {
-            peer: [192, 0, 2, 1].into(),
+            peer: PeerAddr::Ip([192, 0, 2, 1].into()),
             tls: tls.is_some(),
             anonymous: false,
         };
@@ -155,7 +155,7 @@ impl Client {
 }
 
 /// A permit of its own.
-pub(in crate::server) fn permit(peer: IpAddr) -> ConnectionPermit {
+pub(in crate::server) fn permit(peer: PeerAddr) -> ConnectionPermit {
     let descriptors = DescriptorLimit::of(1024);
     let limits = LimitSettings::default().resolve(descriptors, 1);
     let proxies = TrustedProxies::new(vec!["192.0.2.0/24".parse().unwrap()]);
