@@ -5,6 +5,7 @@ mod admission;
 mod api;
 mod apps;
 mod attacks;
+mod audited_streams;
 mod balancers;
 mod bosh_streams;
 mod broken_polls;

@@ -8,7 +8,12 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode};
 use tracing::{debug, info, warn};
 
-use crate::{RequestContext, RequestError, authorize::Admitted};
+use crate::{
+    RequestContext, RequestError,
+    authorize::Admitted,
+    request_context::RequestId,
+    stream_directory::{Departure, StreamRecord},
+};
 use cluster::revocation::Selector;
 use model::{
     identity::Identity,
@@ -29,13 +34,6 @@ pub(crate) struct AccessLine {
     path: String,
     client: String,
     id: String,
-}
-
-/// The session and room of a line.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Who<'w> {
-    pub(crate) principal: &'w Principal,
-    pub(crate) room: &'w RoomKey,
 }
 
 // === impl AccessLine ===
@@ -168,42 +166,47 @@ pub(crate) fn refused(
     );
 }
 
-/// A WebSocket or BOSH session ended: `closed` by either side, connection `broken`, or `vanished`
-/// without a request until Prosody's timeout.
-pub(crate) fn left(
-    who: &Who<'_>,
-    transport: Transport,
-    how: &'static str,
-    context: &RequestContext,
-) {
+/// A BOSH session that began at another replica goes on here, or one whose request broke off.
+pub(crate) fn continued(stream: &StreamRecord, context: &RequestContext) {
     info!(
         target: "audit",
-        event = "left",
-        how,
-        room = %who.room,
-        transport = transport.as_str(),
-        subject = who.principal.identity().subject,
-        session = who.principal.id().as_str(),
+        event = "continued",
+        room = %stream.room,
+        role = stream.role.as_str(),
+        standing = stream.person.standing,
+        subject = stream.person.subject,
+        session = stream.person.session.as_str(),
+        transport = stream.transport.as_str(),
+        client.addr = %context.client,
         request = %context.id,
     );
 }
 
+/// A WebSocket or BOSH session ended by itself.
+pub(crate) fn left(stream: &StreamRecord, how: Departure, request: RequestId) {
+    info!(
+        target: "audit",
+        event = "left",
+        how = how.as_str(),
+        room = %stream.room,
+        transport = stream.transport.as_str(),
+        subject = stream.person.subject,
+        session = stream.person.session.as_str(),
+        request = %request,
+    );
+}
+
 /// The gateway closed a WebSocket or BOSH session.
-pub(crate) fn cut(
-    who: &Who<'_>,
-    transport: Transport,
-    reason: CutReason,
-    context: &RequestContext,
-) {
+pub(crate) fn cut(stream: &StreamRecord, reason: CutReason, request: RequestId) {
     info!(
         target: "audit",
         event = "cut",
         reason = reason.as_str(),
-        room = %who.room,
-        transport = transport.as_str(),
-        subject = who.principal.identity().subject,
-        session = who.principal.id().as_str(),
-        request = %context.id,
+        room = %stream.room,
+        transport = stream.transport.as_str(),
+        subject = stream.person.subject,
+        session = stream.person.session.as_str(),
+        request = %request,
     );
 }
 

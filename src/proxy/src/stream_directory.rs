@@ -1,8 +1,9 @@
 //! The open XMPP streams of this process, as operators see them: who is in which room, as what, and
 //! since when.
 //!
-//! A stream is listed from the audit line of its entry to that of its end. Listing and unlisting take
-//! a lock for a moment; requests of an open stream take none, and a listing is copied out of the lock.
+//! A stream is listed from the audit line of its entry to that of its end, which its listing writes: exactly one,
+//! also if the process stops. Listing and unlisting take a lock for a moment; requests of an open stream take none,
+//! and a listing is copied out of the lock.
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,12 @@ use model::{
     route::Transport,
     session::{Principal, SessionId},
 };
-use observe::metrics::EntryRole;
+use observe::metrics::{CutReason, EntryRole};
+
+use crate::{
+    audit,
+    request_context::{RequestContext, RequestId},
+};
 
 /// The open streams of all workers.
 #[derive(Debug, Default)]
@@ -48,11 +54,27 @@ pub(crate) struct StreamPerson {
     pub(crate) link: Option<String>,
 }
 
-/// Keeps a stream listed until it is dropped.
+/// Keeps a stream listed until its end is recorded. One that is dropped before records that the process stops: its
+/// task ended with the runtime.
 #[derive(Debug)]
 pub(crate) struct StreamListing {
     directory: Arc<StreamDirectory>,
+    record: Arc<StreamRecord>,
     number: u64,
+    /// The request that the stream was listed for.
+    request: RequestId,
+    is_recorded: bool,
+}
+
+/// How a stream ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// Either side closed it.
+    Closed,
+    /// The client's connection broke off. A BOSH stream may continue with its next request.
+    Broken,
+    /// No BOSH request came until Prosody's timeout.
+    Vanished,
 }
 
 #[derive(Debug, Default)]
@@ -64,17 +86,24 @@ struct Listed {
 // === impl StreamDirectory ===
 
 impl StreamDirectory {
-    /// Lists a stream until the listing is dropped.
-    pub(crate) fn list(self: &Arc<Self>, record: StreamRecord) -> StreamListing {
+    /// Lists a stream until its end is recorded.
+    pub(crate) fn list(
+        self: &Arc<Self>,
+        record: StreamRecord,
+        context: &RequestContext,
+    ) -> StreamListing {
         let record = Arc::new(record);
         let mut listed = self.listed();
         let number = listed.next;
         listed.next += 1;
-        listed.streams.insert(number, record);
+        listed.streams.insert(number, Arc::clone(&record));
         drop(listed);
         StreamListing {
             directory: Arc::clone(self),
+            record,
             number,
+            request: context.id,
+            is_recorded: false,
         }
     }
 
@@ -121,29 +150,64 @@ impl StreamPerson {
 
 // === impl StreamListing ===
 
+impl StreamListing {
+    pub(crate) fn record(&self) -> Arc<StreamRecord> {
+        Arc::clone(&self.record)
+    }
+
+    /// Records that the stream ended by itself.
+    pub(crate) fn left(mut self, how: Departure, context: &RequestContext) {
+        self.is_recorded = true;
+        audit::left(&self.record, how, context.id);
+    }
+
+    /// Records that the gateway ended the stream.
+    pub(crate) fn cut(mut self, reason: CutReason, context: &RequestContext) {
+        self.is_recorded = true;
+        audit::cut(&self.record, reason, context.id);
+    }
+}
+
 impl Drop for StreamListing {
     fn drop(&mut self) {
         self.directory.listed().streams.remove(&self.number);
+        if !self.is_recorded {
+            audit::cut(&self.record, CutReason::Shutdown, self.request);
+        }
+    }
+}
+
+// === impl Departure ===
+
+impl Departure {
+    /// The value of `how` in the audit log.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Broken => "broken",
+            Self::Vanished => "vanished",
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{key, principal};
+    use crate::testing::{context, key, principal};
 
     #[test]
     fn streams_are_listed_oldest_first_while_their_listing_lives() {
         let directory = Arc::new(StreamDirectory::default());
         let list = |room: &str| {
-            directory.list(StreamRecord {
+            let record = StreamRecord {
                 room: key(room),
                 role: EntryRole::Moderator,
                 transport: Transport::Bosh,
                 client: Some([192, 0, 2, 1].into()),
                 since: Timestamp::from_unix(7),
                 person: StreamPerson::of(&principal()),
-            })
+            };
+            directory.list(record, &context(1))
         };
         let rooms = || -> Vec<String> {
             let streams = directory.streams();

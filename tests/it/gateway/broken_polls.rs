@@ -20,7 +20,7 @@ use crate::support::site::{Site, SiteOptions};
 const CLIENTS: usize = 40;
 
 /// A Prosody that answers no request. Returns its address, and the number of requests that it holds.
-async fn silent_prosody() -> (String, Arc<AtomicUsize>) {
+pub(super) async fn silent_prosody() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let held = Arc::new(AtomicUsize::new(0));

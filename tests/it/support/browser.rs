@@ -76,7 +76,7 @@ pub(crate) type Http2Sender = http2::SendRequest<Full<Bytes>>;
 pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 
 /// Native apps have another.
-const AGENT: HeaderValue = HeaderValue::from_static("Mozilla/5.0");
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static("Mozilla/5.0");
 
 // === impl Browser ===
 

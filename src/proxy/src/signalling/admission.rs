@@ -351,14 +351,15 @@ pub(super) fn list(
     (transport, since): (Transport, Timestamp),
     context: &RequestContext,
 ) -> StreamListing {
-    directory.list(StreamRecord {
+    let record = StreamRecord {
         room: room.clone(),
         role: entry_role(admitted),
         transport,
         client: context.client.ip(),
         since,
         person: StreamPerson::of(&admitted.principal),
-    })
+    };
+    directory.list(record, context)
 }
 
 fn entry_role(admitted: &Admitted<'_>) -> EntryRole {

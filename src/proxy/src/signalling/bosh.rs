@@ -45,8 +45,7 @@ use super::{
     sasl_refusal::SaslRefusal,
 };
 use crate::{
-    Body, RequestContext, RequestError, Worker,
-    audit::{self, Who},
+    Body, RequestContext, RequestError, Worker, audit,
     authorize::{Admitted, Privilege},
     body::{self, Unread},
     connections::{CloseReason, ConnectionKind},
@@ -250,9 +249,7 @@ impl Exchange<'_> {
         let answer = match answered(sending, &mut registration, left).await {
             Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
             Err(reason) => {
-                let principal = &admitted.principal;
-                let who = Who { principal, room };
-                audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
+                // The audit log has no entry that would end.
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
                 return Ok(ended(&worker.upstreams, room, reason));
             }
@@ -312,8 +309,7 @@ impl Exchange<'_> {
             };
             let stream = LiveStream::new(&worker.state.guests, &admitted, room, bound, xmpp);
             if let Some(idle) = in_flight.over() {
-                let watching =
-                    stream.watch(Rc::clone(worker), idle, registration, false, self.context);
+                let watching = stream.watch(Rc::clone(worker), idle, registration, self.context);
                 tokio::task::spawn_local(watching);
             }
         }
@@ -346,15 +342,18 @@ impl Exchange<'_> {
             stream.cut(worker, CutReason::Protocol, &self.context);
             return Ok(terminated("policy-violation"));
         };
+        let continued = in_flight.ensure_listed(|| {
+            let since = (Transport::Bosh, stream.began);
+            admission::list(directory, &admitted, &stream.room, since, &self.context)
+        });
+        if let Some(record) = continued {
+            audit::continued(&record, &self.context);
+        }
         if let Err(error) = checked {
             info!(%error, request = %self.context.id, "a BOSH body was refused");
             stream.cut(worker, CutReason::Protocol, &self.context);
             return Ok(terminated("policy-violation"));
         }
-        in_flight.ensure_listed(|| {
-            let since = (Transport::Bosh, stream.began);
-            admission::list(directory, &admitted, &stream.room, since, &self.context)
-        });
         stream.refresh_presence(presence, |opens| {
             in_flight.presence_refresh_due(opens, Instant::now())
         });
@@ -382,7 +381,9 @@ impl Exchange<'_> {
         let (answer, tag) = match answer {
             Ok(answer) => answer,
             Err(reason) => {
-                if reason != CloseReason::Shutdown {
+                if reason == CloseReason::Shutdown {
+                    stream.leave_process(streams, &self.context);
+                } else {
                     stream.cut(worker, reason.reason(), &self.context);
                 }
                 return Ok(ended(&worker.upstreams, &stream.room, reason));
@@ -396,9 +397,9 @@ impl Exchange<'_> {
         upstreams.set_shard_header(answer.headers_mut());
         worker.renewal.renew(&stream.principal, &mut answer);
         if tag.is_some_and(|tag| tag.ends_stream()) {
-            stream.end(presence, &self.context);
+            stream.end(presence, streams, &self.context);
         } else if let Some(idle) = in_flight.over() {
-            let watching = stream.watch(Rc::clone(worker), idle, registration, false, self.context);
+            let watching = stream.watch(Rc::clone(worker), idle, registration, self.context);
             tokio::task::spawn_local(watching);
         }
         Ok(answer)

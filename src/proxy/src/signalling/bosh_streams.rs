@@ -28,7 +28,19 @@ use observe::metrics::{self, WorkerMetrics};
 use tokio::sync::oneshot;
 
 use self::request_ids::RequestIds;
-use crate::{limits::StreamPermit, stream_directory::StreamListing};
+use crate::{
+    limits::StreamPermit,
+    stream_directory::{StreamListing, StreamRecord},
+};
+
+/// A stream that the gateway has to end at Prosody.
+#[derive(Debug)]
+pub(crate) struct EndedStream {
+    /// The request ids of which Prosody may expect one.
+    pub(crate) next: RangeInclusive<u64>,
+    /// None if the stream's end is recorded already.
+    pub(crate) listing: Option<StreamListing>,
+}
 
 /// The streams that have a request in flight, or an [`IdleWatch`].
 #[derive(Clone, Debug, Default)]
@@ -69,7 +81,7 @@ struct BoshStream {
     /// None once the gateway has ended the stream.
     open: Option<metrics::OpenStream>,
     permit: Option<StreamPermit>,
-    /// None if the stream began at another replica, until its first request here.
+    /// None if the stream began at another replica, until its first request here, and once its end is recorded.
     listing: Option<StreamListing>,
 }
 
@@ -109,14 +121,22 @@ impl BoshStreams {
         })
     }
 
-    /// Marks a stream as ended by the gateway. Gives the request ids that may be the next at Prosody
-    /// to the first caller, who is to end it there; several requests of a stream may find out at once.
-    pub(crate) fn end(&self, sid: &str) -> Option<RangeInclusive<u64>> {
+    /// Marks a stream as ended by the gateway. The first caller is to end it at Prosody; several requests of a stream
+    /// may find out at once.
+    pub(crate) fn end(&self, sid: &str) -> Option<EndedStream> {
         let mut streams = self.0.stripe(sid);
         let stream = streams.get_mut(sid)?;
-        let first = stream.open.take().is_some();
-        stream.listing = None;
-        first.then(|| stream.ids.next())
+        stream.open.take()?;
+        Some(EndedStream {
+            next: stream.ids.next(),
+            listing: stream.listing.take(),
+        })
+    }
+
+    /// Gives the listing of a stream that ended at Prosody, or whose process stops, to the first caller, who is to
+    /// record the end.
+    pub(crate) fn unlist(&self, sid: &str) -> Option<StreamListing> {
+        self.0.stripe(sid).get_mut(sid)?.listing.take()
     }
 
     fn remove_if_unused(&self, sid: &str) {
@@ -125,9 +145,10 @@ impl BoshStreams {
             let idle = stream.idle.as_ref();
             stream.in_flight == 0 && idle.is_none_or(oneshot::Sender::is_closed)
         });
-        if unused {
-            streams.remove(sid);
-        }
+        let removed = unused.then(|| streams.remove(sid));
+        drop(streams);
+        // A listing that is left writes an audit line, outside of the lock.
+        drop(removed);
     }
 
     #[cfg(test)]
@@ -188,17 +209,21 @@ impl InFlight {
         }
     }
 
-    /// Lists the stream if it is not listed yet.
-    pub(crate) fn ensure_listed(&self, list: impl FnOnce() -> StreamListing) {
+    /// Lists the stream if it is not listed yet. Gives a copy of the record then.
+    pub(crate) fn ensure_listed(
+        &self,
+        list: impl FnOnce() -> StreamListing,
+    ) -> Option<Arc<StreamRecord>> {
         if self.is_listed {
-            return;
+            return None;
         }
         let mut streams = self.streams.0.stripe(&self.sid);
-        if let Some(stream) = streams.get_mut(&self.sid)
-            && stream.open.is_some()
-        {
-            stream.listing.get_or_insert_with(list);
+        let stream = streams.get_mut(&self.sid)?;
+        if stream.open.is_none() || stream.listing.is_some() {
+            return None;
         }
+        let listing = stream.listing.insert(list());
+        Some(listing.record())
     }
 
     /// Prosody's answer says that it took the request.
@@ -245,6 +270,14 @@ impl IdleWatch {
     pub(crate) async fn next_request(&mut self) {
         let _ = (&mut self.next).await;
     }
+
+    /// Gives the listing of the stream, to record its end, unless its next request came meanwhile.
+    pub(crate) fn unlist(&self) -> Option<StreamListing> {
+        let mut streams = self.streams.0.stripe(&self.sid);
+        let stream = streams.get_mut(&self.sid)?;
+        let is_idle = stream.in_flight == 0 && stream.idle.is_some();
+        if is_idle { stream.listing.take() } else { None }
+    }
 }
 
 impl Drop for IdleWatch {
@@ -264,8 +297,46 @@ const PRESENCE_REFRESH: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use model::{clock::Timestamp, route::Transport};
+    use observe::metrics::EntryRole;
 
     use super::{request_ids::MAX_UNCONFIRMED, *};
+    use crate::{
+        stream_directory::{StreamDirectory, StreamPerson},
+        testing::{context, key, principal},
+    };
+
+    fn listing() -> StreamListing {
+        let record = StreamRecord {
+            room: key("room"),
+            role: EntryRole::Participant,
+            transport: Transport::Bosh,
+            client: [192, 0, 2, 1].into(),
+            since: Timestamp::from_unix(7),
+            person: StreamPerson::of(&principal()),
+        };
+        Arc::<StreamDirectory>::default().list(record, &context(1))
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_recorded_once() {
+        let (streams, [first, second]) = registry();
+        let create = streams.register("a", 1, &first).unwrap();
+        create.keep(None, Some(listing()));
+        let idle = create.over().unwrap();
+        let next = streams.register("a", 2, &second).unwrap();
+        assert!(idle.unlist().is_none(), "the stream goes on");
+        assert!(next.ensure_listed(listing).is_none(), "listed before");
+        let idle = next.over().unwrap();
+        assert!(idle.unlist().is_some());
+        assert!(idle.unlist().is_none());
+
+        let again = streams.register("a", 3, &first).unwrap();
+        assert!(again.ensure_listed(listing).is_some(), "continued");
+        assert!(streams.end("a").unwrap().listing.is_some());
+        assert!(streams.unlist("a").is_none());
+        assert!(again.ensure_listed(listing).is_none(), "ended");
+    }
 
     /// The registry, with the metrics of two workers.
     fn registry() -> (BoshStreams, [Arc<WorkerMetrics>; 2]) {
@@ -315,8 +386,8 @@ mod tests {
             streams.register("a", 7, &first).unwrap(),
             streams.register("a", 8, &second).unwrap(),
         ];
-        assert_eq!(streams.end("a"), Some(7..=10));
-        assert_eq!(streams.end("a"), None);
+        assert_eq!(streams.end("a").unwrap().next, 7..=10);
+        assert!(streams.end("a").is_none());
         let [poll, message] = requests;
         drop(poll);
         assert!(message.over().is_none(), "nothing to watch any more");
@@ -327,10 +398,10 @@ mod tests {
     fn a_stream_that_ended_between_two_requests_refuses_the_next_one() {
         let (streams, [first, second]) = registry();
         let idle = streams.register("a", 1, &first).unwrap().over().unwrap();
-        assert_eq!(streams.end("a"), Some(1..=3));
+        assert_eq!(streams.end("a").unwrap().next, 1..=3);
         for rid in 2..5 {
             assert!(streams.register("a", rid, &second).is_none(), "{rid}");
-            assert_eq!(streams.end("a"), None, "ended once");
+            assert!(streams.end("a").is_none(), "ended once");
         }
         drop(idle);
         assert_eq!(streams.len(), 0);

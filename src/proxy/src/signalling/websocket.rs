@@ -17,9 +17,9 @@ use model::{
     clock::Timestamp,
     negotiation::{ResumptionBinding, StreamNegotiation},
     query::{self, SignallingQuery},
-    room::{RoomKey, Tenant},
+    room::Tenant,
     route::Transport,
-    session::{Principal, SessionCodec},
+    session::SessionCodec,
 };
 use observe::metrics::{CutReason, OpenStream, StreamKind, UpstreamKind};
 use tracing::{debug, info};
@@ -38,7 +38,6 @@ use super::{
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    audit::{self, Who},
     authorize::Admitted,
     connections::{ConnectionKind, Registration},
     credentials::{Entry, Intent},
@@ -46,14 +45,12 @@ use crate::{
     limits::StreamPermit,
     request_context::ContextError,
     server::ClientBody,
-    stream_directory::StreamListing,
+    stream_directory::{Departure, StreamListing},
     upstream::{Place, ProsodyHead},
 };
 
 /// A WebSocket that Prosody accepted.
 struct AcceptedSocket {
-    principal: Rc<Principal>,
-    room: RoomKey,
     registration: Registration,
     negotiation: StreamNegotiation,
     takeover: Option<Takeover>,
@@ -172,8 +169,6 @@ pub(crate) async fn answer(
         place,
         permit,
         listing,
-        principal,
-        room,
         registration,
         negotiation,
         takeover,
@@ -240,8 +235,6 @@ async fn carry(
     socket: AcceptedSocket,
 ) {
     let AcceptedSocket {
-        principal,
-        room,
         registration,
         negotiation,
         takeover,
@@ -254,16 +247,11 @@ async fn carry(
         open,
         context,
     } = socket;
-    let who = Who {
-        principal: &principal,
-        room: &room,
-    };
-    let transport = Transport::WebSocket;
     let (client, prosody) = match tokio::try_join!(client.socket(&worker.metrics), prosody) {
         Ok((client, prosody)) => (client, TokioIo::new(prosody)),
         Err(error) => {
             debug!(%error, request = %context.id, "a client left during the handshake");
-            audit::left(&who, transport, "broken", &context);
+            listing.left(Departure::Broken, &context);
             return;
         }
     };
@@ -277,19 +265,22 @@ async fn carry(
     };
     let began = Instant::now();
     let (ended, tunnel) = tunnel.run(left).await;
-    drop((attendance, stay, listing));
-    match ended {
-        Ended::Closed => audit::left(&who, transport, "closed", &context),
-        Ended::Broken => audit::left(&who, transport, "broken", &context),
-        Ended::Cut(reason) => {
-            worker.metrics.count_cut(transport, reason.reason());
-            audit::cut(&who, transport, reason.reason(), &context);
-        }
+    drop((attendance, stay));
+    let cut = match ended {
+        Ended::Closed | Ended::Broken => None,
+        Ended::Cut(reason) => Some(reason.reason()),
         Ended::Refused(error) => {
             info!(%error, request = %context.id, "a WebSocket frame was refused");
-            worker.metrics.count_cut(transport, CutReason::Protocol);
-            audit::cut(&who, transport, CutReason::Protocol, &context);
+            Some(CutReason::Protocol)
         }
+    };
+    match (cut, ended) {
+        (Some(reason), _) => {
+            worker.metrics.count_cut(Transport::WebSocket, reason);
+            listing.cut(reason, &context);
+        }
+        (None, Ended::Closed) => listing.left(Departure::Closed, &context),
+        (None, _) => listing.left(Departure::Broken, &context),
     }
     let held = tunnel.close().await;
     drop(open);

@@ -2,14 +2,14 @@
 
 use std::{rc::Rc, time::Duration};
 
-use model::route::Transport;
 use tokio::time::sleep;
 
 use super::stream::LiveStream;
 use crate::{
-    RequestContext, Worker, audit,
+    RequestContext, Worker,
     connections::{CloseReason, Registration},
     signalling::bosh_streams::InFlight,
+    stream_directory::Departure,
 };
 
 /// A request that waits for Prosody's answer. If its client breaks it off, the stream is still at
@@ -48,10 +48,13 @@ impl Drop for Poll {
         let Some((stream, in_flight, registration)) = self.parts.take() else {
             return;
         };
-        audit::left(&stream.who(), Transport::Bosh, "broken", &self.context);
+        // Other requests of the stream may be under way.
         if let Some(idle) = in_flight.over() {
+            if let Some(listing) = idle.unlist() {
+                listing.left(Departure::Broken, &self.context);
+            }
             let worker = Rc::clone(&self.worker);
-            let watching = stream.watch(worker, idle, registration, true, self.context);
+            let watching = stream.watch(worker, idle, registration, self.context);
             tokio::task::spawn_local(watching);
         }
     }

@@ -19,11 +19,11 @@ use tracing::debug;
 
 use crate::{
     GuestSettings, RequestContext, Worker,
-    audit::{self, Who},
     authorize::{Admitted, Privilege},
     connections::{CloseReason, Registration},
     credentials::hash,
-    signalling::bosh_streams::IdleWatch,
+    signalling::bosh_streams::{BoshStreams, EndedStream, IdleWatch},
+    stream_directory::Departure,
     upstream::{ProsodyHead, UpstreamPool},
 };
 
@@ -65,13 +65,6 @@ impl LiveStream {
         }
     }
 
-    pub(super) fn who(&self) -> Who<'_> {
-        Who {
-            principal: &self.principal,
-            room: &self.room,
-        }
-    }
-
     /// Renews the presence lease: a stream counts until its next request is overdue, or it ends.
     pub(super) fn refresh_presence(&self, presence: &Presence, is_due: impl FnOnce(bool) -> bool) {
         let (room, id) = (&self.room, self.principal.id());
@@ -85,19 +78,26 @@ impl LiveStream {
     }
 
     /// Records that Prosody ended the stream.
-    pub(super) fn end(&self, presence: &Presence, context: &RequestContext) {
+    pub(super) fn end(&self, presence: &Presence, streams: &BoshStreams, context: &RequestContext) {
         presence.end_lease(&self.room, self.principal.id());
-        audit::left(&self.who(), Transport::Bosh, "closed", context);
+        if let Some(listing) = streams.unlist(&self.sid) {
+            listing.left(Departure::Closed, context);
+        }
     }
 
-    /// Ends the stream if its person may not go on, until its next request comes. `broken`: the
-    /// client's last request broke off, and its leaving is recorded.
+    /// Records that the stream leaves this process, which stops. The client may go on with it at another replica.
+    pub(super) fn leave_process(&self, streams: &BoshStreams, context: &RequestContext) {
+        if let Some(listing) = streams.unlist(&self.sid) {
+            listing.cut(CutReason::Shutdown, context);
+        }
+    }
+
+    /// Ends the stream if its person may not go on, until its next request comes.
     pub(super) async fn watch(
         self,
         worker: Rc<Worker>,
         mut idle: IdleWatch,
         mut registration: Registration,
-        broken: bool,
         context: RequestContext,
     ) {
         let sessions = &worker.state.authenticator.sessions;
@@ -107,16 +107,19 @@ impl LiveStream {
             reason = registration.closed() => reason,
             () = sleep(left.min(INACTIVITY)) => {
                 if left > INACTIVITY {
-                    if !broken {
-                        audit::left(&self.who(), Transport::Bosh, "vanished", &context);
+                    // None if its last request broke off: that is recorded.
+                    if let Some(listing) = idle.unlist() {
+                        listing.left(Departure::Vanished, &context);
                     }
                     return;
                 }
                 CloseReason::Expired
             }
         };
-        // The client goes on with the stream at another replica, or after a restart.
         if reason == CloseReason::Shutdown {
+            if let Some(listing) = idle.unlist() {
+                listing.cut(reason.reason(), &context);
+            }
             return;
         }
         self.cut(&worker, reason.reason(), &context);
@@ -129,10 +132,12 @@ impl LiveStream {
     /// Ends the stream: in audit and presence, and at Prosody, so that the others in the room see it
     /// at once.
     pub(super) fn cut(&self, worker: &Worker, reason: CutReason, context: &RequestContext) {
-        let Some(next) = worker.state.bosh_streams.end(&self.sid) else {
+        let Some(EndedStream { next, listing }) = worker.state.bosh_streams.end(&self.sid) else {
             return;
         };
-        audit::cut(&self.who(), Transport::Bosh, reason, context);
+        if let Some(listing) = listing {
+            listing.cut(reason, context);
+        }
         worker.metrics.count_cut(Transport::Bosh, reason);
         let presence = &worker.state.authorizer.presence;
         presence.end_lease(&self.room, self.principal.id());
