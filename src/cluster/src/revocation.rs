@@ -118,6 +118,16 @@ impl From<Credential<'_>> for EndedSession {
 }
 
 impl EndedSession {
+    /// The first of the sessions that followed each other in the browser of this one, with which all of
+    /// them end; `None` if it is this one.
+    pub fn first_of_browser(credential: Credential<'_>) -> Option<Self> {
+        let id = credential.ancestor?.clone();
+        Some(Self {
+            id,
+            ..credential.into()
+        })
+    }
+
     /// The id of the session or pass.
     pub fn id(&self) -> &SessionId {
         &self.id
@@ -283,7 +293,11 @@ impl Revocations {
                 .filter_map(|(kind, id)| table.get(kind, id))
                 .any(|at| credential.began <= at)
         };
-        if table.get(Kind::Session, id).is_some() || coarsely() {
+        let by_ancestor = || {
+            let first = credential.ancestor.map(SessionId::as_str);
+            first.is_some_and(|first| table.get(Kind::Session, first).is_some())
+        };
+        if table.get(Kind::Session, id).is_some() || by_ancestor() || coarsely() {
             Some(Cause::SignOut)
         } else if table.get(Kind::Invalidated, id).is_some() {
             Some(Cause::Revalidation)
