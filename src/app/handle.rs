@@ -57,6 +57,8 @@ pub struct GatewayHandle {
     pub(super) announcement: watch::Sender<Announcement>,
     /// `None` with `[jaas]`.
     pub(super) probe_settings: Option<watch::Sender<LoginProbeSettings>>,
+    /// Cancelled when the public listeners begin to accept; until then connections wait in their backlog.
+    pub(super) opened: CancellationToken,
     /// Cancelled when no more connections are accepted.
     pub(super) closed: CancellationToken,
     /// Cancelled when the tasks of the control plane end.
@@ -185,7 +187,11 @@ impl GatewayHandle {
     pub(super) fn spawn_acceptor(&self, listener: BoundListener, options: ListenerOptions) {
         let name = if options.tls { "https" } else { "http" };
         let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
-        let accepting = accept_connections(listener, options, workers, closed);
+        let opened = self.opened.clone();
+        let accepting = async move {
+            let _ = closed.run_until_cancelled(opened.cancelled()).await;
+            accept_connections(listener, options, workers, closed).await
+        };
         self.acceptors.spawn(log_failure(name, accepting));
     }
 

@@ -18,6 +18,7 @@ pub(crate) mod process;
 pub(crate) mod provider_fault;
 pub(crate) mod raw_upstream;
 pub(crate) mod recorder;
+pub(crate) mod redis_server;
 pub(crate) mod school;
 pub(crate) mod signing_key;
 pub(crate) mod site;

@@ -23,6 +23,7 @@ use model::{
     session::{Credential, Principal, SessionId},
 };
 use tokio::sync::{mpsc::UnboundedSender, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 pub(crate) use self::record::{Kind, Record};
@@ -101,6 +102,8 @@ pub struct Revocations {
     inbox: UnboundedSender<Outgoing>,
     /// `None` if a restart forgets what the store does not have.
     journal: Option<Journal>,
+    /// Cancelled when the list of the store was read once.
+    initial_read: CancellationToken,
     clock: Clock,
     lifetimes: Lifetimes,
 }
@@ -173,6 +176,7 @@ impl Revocations {
             census: Mutex::default(),
             inbox,
             journal,
+            initial_read: CancellationToken::new(),
             clock,
             lifetimes: Lifetimes {
                 session: longest_session,
@@ -326,6 +330,12 @@ impl Revocations {
     /// Subscribes to changes.
     pub fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Waits until the revocations in the store are in effect on this replica. Before, a session that
+    /// was revoked on another replica counts as valid.
+    pub async fn initial_read(&self) {
+        self.initial_read.cancelled().await;
     }
 
     /// Adds records that have not expired and notifies watchers if any is new. Gives the coarser ones

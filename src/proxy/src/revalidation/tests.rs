@@ -45,12 +45,13 @@ impl SessionProvider for RotatingProvider {
     fn refresh<'a>(&'a self, grant: RefreshGrant<'a>, _: &'a Policy) -> Refreshing<'a> {
         use secrecy::ExposeSecret;
         Box::pin(async move {
+            // First, because a task that runs this ends quietly when it panics.
+            let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
             assert_eq!(
                 self.under_way.fetch_add(1, Ordering::SeqCst),
                 0,
                 "one at a time"
             );
-            let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
             tokio::time::sleep(self.latency).await;
             self.under_way.fetch_sub(1, Ordering::SeqCst);
             if let Some(error) = self.answer.lock().unwrap().take() {
