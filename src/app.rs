@@ -3,6 +3,7 @@
 mod control_plane;
 mod handle;
 mod listeners;
+mod opening;
 mod settings;
 
 use std::sync::Arc;
@@ -172,10 +173,11 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         draining: CancellationToken::new(),
         announcement: watch::Sender::new(settings::announcement(config, random.text::<9>())),
         probe_settings: settings::probe(config).map(watch::Sender::new),
+        opened: CancellationToken::new(),
         closed: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
-    let admin = control.admin(metrics, config, handle.draining.clone());
+    let admin = control.admin(metrics, config, &handle);
     control.spawn(config, random, storage, &handle);
     listeners.serve(config, &counts, admin, &handle);
     log_start(config, &handle.addresses);

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
-use super::{StartError, handle::GatewayHandle};
+use super::{StartError, handle::GatewayHandle, opening};
 use acme::{AcmeStorage, AcmeTask};
 use cluster::{
     journal::Journal,
@@ -197,7 +196,7 @@ impl ControlPlane {
         &self,
         metrics: Metrics,
         config: &Config,
-        draining: CancellationToken,
+        handle: &GatewayHandle,
     ) -> AdminServer {
         AdminServer {
             metrics,
@@ -212,7 +211,8 @@ impl ControlPlane {
             insecure_switches: config.insecure_switches.clone(),
             placement: self.placement.clone(),
             asset_cache: self.asset_cache.clone(),
-            draining,
+            opened: handle.opened.clone(),
+            draining: handle.draining.clone(),
         }
     }
 
@@ -285,6 +285,14 @@ impl ControlPlane {
             presence,
             ..
         } = self.replication;
+        match config.store.first_operation_timeout() {
+            None => handle.opened.cancel(),
+            Some(patience) => {
+                let (known, opened) = (self.revocations, handle.opened.clone());
+                let opening = opening::open(known, patience, opened);
+                tasks.spawn(stopped.clone().run_until_cancelled_owned(opening));
+            }
+        }
         tasks.spawn(revocations.run(Arc::clone(&store), stopped.clone()));
         tasks.spawn(presence.run(store, stopped.clone()));
     }

@@ -60,6 +60,8 @@ pub struct GatewayHandle {
     pub(super) announcement: watch::Sender<Announcement>,
     /// `None` with `[jaas]`.
     pub(super) probe_settings: Option<watch::Sender<LoginProbeSettings>>,
+    /// Cancelled when the public listeners begin to accept; until then connections wait in their backlog.
+    pub(super) opened: CancellationToken,
     /// Cancelled when no more connections are accepted.
     pub(super) closed: CancellationToken,
     /// Cancelled when the tasks of the control plane end.
@@ -191,7 +193,12 @@ impl GatewayHandle {
             begins: self.draining.clone(),
             closes: self.closed.clone(),
         };
-        let accepting = accept_connections(listener, options, Arc::clone(&self.workers), stop);
+        let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
+        let opened = self.opened.clone();
+        let accepting = async move {
+            let _ = closed.run_until_cancelled(opened.cancelled()).await;
+            accept_connections(listener, options, workers, stop).await
+        };
         self.acceptors.spawn(log_failure(name, accepting));
     }
 

@@ -107,11 +107,19 @@ impl Pair {
 
     /// On a separate task, as the gateway does, so that a disconnecting client does not cancel it.
     async fn finish(&self, answer: &Callback) -> Result<AuthenticatedUser, AuthenticationError> {
+        self.finish_under("group:*", answer).await
+    }
+
+    /// [`finish`](Self::finish) with another condition of moderators.
+    async fn finish_under(
+        &self,
+        condition: &str,
+        answer: &Callback,
+    ) -> Result<AuthenticatedUser, AuthenticationError> {
         let (party, answer) = (Arc::clone(&self.party), answer.clone());
-        let finishing = tokio::spawn(async move {
-            let policy = policy(&["group:*"]);
-            party.finish(&answer, NONCE, VERIFIER, &policy).await
-        });
+        let policy = policy(&[condition]);
+        let finishing =
+            tokio::spawn(async move { party.finish(&answer, NONCE, VERIFIER, &policy).await });
         finishing.await.unwrap()
     }
 
@@ -119,9 +127,22 @@ impl Pair {
         self.finish(&self.visit_provider()).await
     }
 
+    /// A sign-in with another condition of moderators.
+    async fn sign_in_under(
+        &self,
+        condition: &str,
+    ) -> Result<AuthenticatedUser, AuthenticationError> {
+        self.finish_under(condition, &self.visit_provider()).await
+    }
+
     /// The code of an expected failure.
     async fn failure(&self) -> &'static str {
-        match self.sign_in().await {
+        self.failure_under("group:*").await
+    }
+
+    /// [`failure`](Self::failure) with another condition of moderators.
+    async fn failure_under(&self, condition: &str) -> &'static str {
+        match self.sign_in_under(condition).await {
             Ok(signed_in) => panic!("{} was signed in", signed_in.identity.subject),
             Err(failure) => failure.as_str(),
         }

@@ -23,6 +23,7 @@ use model::{
     session::{Credential, Principal, SessionId},
 };
 use tokio::sync::{mpsc::UnboundedSender, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 pub(crate) use self::record::{Kind, Record};
@@ -101,6 +102,8 @@ pub struct Revocations {
     inbox: UnboundedSender<Outgoing>,
     /// `None` if a restart forgets what the store does not have.
     journal: Option<Journal>,
+    /// Cancelled when the list of the store was read once.
+    initial_read: CancellationToken,
     clock: Clock,
     lifetimes: Lifetimes,
 }
@@ -118,6 +121,16 @@ impl From<Credential<'_>> for EndedSession {
 }
 
 impl EndedSession {
+    /// The first of the sessions that followed each other in the browser of this one, with which all of
+    /// them end; `None` if it is this one.
+    pub fn first_of_browser(credential: Credential<'_>) -> Option<Self> {
+        let id = credential.ancestor?.clone();
+        Some(Self {
+            id,
+            ..credential.into()
+        })
+    }
+
     /// The id of the session or pass.
     pub fn id(&self) -> &SessionId {
         &self.id
@@ -163,6 +176,7 @@ impl Revocations {
             census: Mutex::default(),
             inbox,
             journal,
+            initial_read: CancellationToken::new(),
             clock,
             lifetimes: Lifetimes {
                 session: longest_session,
@@ -283,7 +297,11 @@ impl Revocations {
                 .filter_map(|(kind, id)| table.get(kind, id))
                 .any(|at| credential.began <= at)
         };
-        if table.get(Kind::Session, id).is_some() || coarsely() {
+        let by_ancestor = || {
+            let first = credential.ancestor.map(SessionId::as_str);
+            first.is_some_and(|first| table.get(Kind::Session, first).is_some())
+        };
+        if table.get(Kind::Session, id).is_some() || by_ancestor() || coarsely() {
             Some(Cause::SignOut)
         } else if table.get(Kind::Invalidated, id).is_some() {
             Some(Cause::Revalidation)
@@ -312,6 +330,12 @@ impl Revocations {
     /// Subscribes to changes.
     pub fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Waits until the revocations in the store are in effect on this replica. Before, a session that
+    /// was revoked on another replica counts as valid.
+    pub async fn initial_read(&self) {
+        self.initial_read.cancelled().await;
     }
 
     /// Adds records that have not expired and notifies watchers if any is new. Gives the coarser ones

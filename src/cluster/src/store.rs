@@ -243,6 +243,18 @@ pub fn open(
     })
 }
 
+// === impl StoreSettings ===
+
+impl StoreSettings {
+    /// The time in which the first operation succeeds if the server works; `None` if there is no server.
+    pub fn first_operation_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Memory => None,
+            Self::Redis(settings) => Some(settings.connect_timeout + settings.timeout),
+        }
+    }
+}
+
 // === impl Topic ===
 
 impl Topic {

@@ -186,6 +186,20 @@ impl Policy {
         })
     }
 
+    /// Whether a condition names e-mail addresses.
+    pub fn uses_email(&self) -> bool {
+        let is_email = |condition: &Condition| {
+            matches!(condition, Condition::Email(_) | Condition::EmailDomain(_))
+        };
+        self.conditions().any(is_email)
+    }
+
+    /// Whether a condition names groups.
+    pub fn uses_groups(&self) -> bool {
+        self.conditions()
+            .any(|condition| matches!(condition, Condition::Group(_)))
+    }
+
     /// The paths of the claims that conditions name; sessions drop all other claims.
     pub fn claim_paths(&self) -> impl Iterator<Item = &str> {
         self.conditions().filter_map(|condition| match condition {

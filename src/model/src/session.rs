@@ -75,6 +75,10 @@ pub struct Session {
     /// The [id](crate::policy::AuthenticationRequirement::id) of what the sign-in asked for.
     #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
     asked: Option<String>,
+    /// The first of the sessions of this person that followed each other in one browser; `None` if it
+    /// is this one.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    ancestor: Option<SessionId>,
 }
 
 /// The random id of a session or pass.
@@ -143,6 +147,16 @@ impl Session {
         }
     }
 
+    /// The same session as a successor of one of the same person in the same browser. The earlier one
+    /// goes on, because its meetings do, and ends when this one is signed out.
+    #[must_use]
+    pub fn succeeding(self, before: &Self) -> Self {
+        Self {
+            ancestor: before.ancestor.clone().or_else(|| Some(before.id.clone())),
+            ..self
+        }
+    }
+
     /// The parts of this session that a revocation may name.
     pub fn credential(&self) -> Credential<'_> {
         Credential {
@@ -151,6 +165,7 @@ impl Session {
             identity: &self.identity,
             began: self.began,
             link: None,
+            ancestor: self.ancestor.as_ref(),
         }
     }
 
@@ -213,6 +228,7 @@ impl SessionCodec {
             validated: None,
             authentication: AuthenticationContext::default(),
             asked: None,
+            ancestor: None,
         }
     }
 

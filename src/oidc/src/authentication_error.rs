@@ -204,6 +204,11 @@ impl AuthenticationError {
         }
     }
 
+    /// Whether the userinfo endpoint is not reached or overloaded, and so says nothing about the person.
+    pub(crate) const fn is_userinfo_outage(&self) -> bool {
+        matches!(self, Self::UserinfoEndpoint(error) if error.is_transient())
+    }
+
     /// Classifies `error` of the authorization response (RFC 6749 § 4.1.2.1, OpenID Connect Core
     /// 1.0 § 3.1.2.6).
     pub(crate) fn from_authorization_error(error: &str) -> Self {

@@ -58,6 +58,20 @@ pub(crate) fn needs_userinfo(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Po
         .any(|path| find(claims, path).is_none())
 }
 
+/// Whether the ID token has all that rules and people see: the id, the name, the e-mail address, and the
+/// groups and claims of conditions.
+pub(crate) fn suffices(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Policy) -> bool {
+    let groups = policy.uses_groups().then_some(&paths.groups);
+    let verified = policy.uses_email().then_some(&paths.email_verified);
+    [&paths.id, &paths.name, &paths.email]
+        .into_iter()
+        .chain(groups)
+        .chain(verified)
+        .map(String::as_str)
+        .chain(policy.claim_paths())
+        .all(|path| find(claims, path).is_some())
+}
+
 // === impl ClaimSources ===
 
 impl<'c> ClaimSources<'c> {
@@ -115,6 +129,31 @@ impl<'c> ClaimSources<'c> {
             .chain(policy.claim_paths())
             .filter(move |path| names.is_some_and(|names| names.get(path).is_some()))
             .filter(move |path| self.find(path).is_none())
+    }
+
+    /// The claims of conditions that are missing, or of a form without values, so that no condition on
+    /// them is met. An empty list is a usable form.
+    pub(crate) fn unusable_claims<'p>(
+        self,
+        paths: &'p ClaimPaths,
+        policy: &'p Policy,
+    ) -> impl Iterator<Item = &'p str>
+    where
+        'c: 'p,
+    {
+        let is_empty_list = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+        let groups = policy.uses_groups().then_some(&*paths.groups);
+        let groups = groups.into_iter().filter(move |path| {
+            self.find(path).is_none_or(|value| {
+                let is_object = value.as_object().is_some();
+                group_names(value).is_empty() && !is_empty_list(value) && !is_object
+            })
+        });
+        let claims = policy.claim_paths().filter(move |path| {
+            self.find(path)
+                .is_none_or(|value| values(value).is_empty() && !is_empty_list(value))
+        });
+        groups.chain(claims)
     }
 
     fn find(self, path: &str) -> Option<&'c Value> {

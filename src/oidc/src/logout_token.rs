@@ -26,6 +26,8 @@ pub struct LogoutRequest {
     /// The gateway's sessions that started in this session of the provider; in the same form.
     pub sid: Option<String>,
     id: TokenId,
+    /// The time until the token expires.
+    pub lifetime: Duration,
 }
 
 /// Why a logout token is refused.
@@ -121,12 +123,27 @@ impl RelyingParty {
         if !self.replay_cache.insert(id, expiry, validation.now) {
             return Err(LogoutTokenError::Replayed);
         }
-        Ok(LogoutRequest { sub, sid, id })
+        let lifetime = expiry.since(validation.now);
+        Ok(LogoutRequest {
+            sub,
+            sid,
+            id,
+            lifetime,
+        })
     }
 
     /// Accepts the token of a request again: its logout was refused, and the provider may repeat it.
     pub fn permit_logout_again(&self, request: &LogoutRequest) {
         self.replay_cache.remove(request.id);
+    }
+}
+
+// === impl LogoutRequest ===
+
+impl LogoutRequest {
+    /// The digest of the token's `jti`, by which replicas recognise it.
+    pub fn id(&self) -> &[u8] {
+        &self.id
     }
 }
 

@@ -8,7 +8,9 @@ use model::{
 };
 use secrecy::SecretString;
 
-use crate::{AuthenticationError, RelyingParty, id_token::ExpectedNonce};
+use crate::{
+    AuthenticationError, RelyingParty, id_token::ExpectedNonce, relying_party::UserinfoOutage,
+};
 
 /// What the provider gave at the sign-in, to be asked again.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +88,13 @@ impl RelyingParty {
                         return Err(RefreshError::Ended(SessionEnd::OtherSubject));
                     }
                     Ok(claims) => self
-                        .identify(&provider, &claims, &tokens.access, policy)
+                        .identify(
+                            &provider,
+                            &claims,
+                            &tokens.access,
+                            UserinfoOutage::Refused,
+                            policy,
+                        )
                         .await
                         .map(Some),
                     Err(error) => Err(error),

@@ -1,6 +1,10 @@
 //! The sign-in of one user, from the authorization request to the verified identity.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use model::{
@@ -38,6 +42,18 @@ pub struct RelyingParty {
     clock: Clock,
     pub(crate) provider: Arc<ProviderCache>,
     pub(crate) replay_cache: ReplayCache,
+    /// The claims of conditions that were reported as unusable: each is named once, however many people
+    /// sign in without it.
+    reported_claims: Mutex<HashSet<String>>,
+}
+
+/// Whether a person may be identified while the userinfo endpoint fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UserinfoOutage {
+    /// If the ID token suffices.
+    Tolerated,
+    /// An identity that is known is not replaced by a part of it.
+    Refused,
 }
 
 /// Result of a successful sign-in.
@@ -94,6 +110,7 @@ impl RelyingParty {
             settings,
             clock,
             replay_cache: ReplayCache::default(),
+            reported_claims: Mutex::default(),
         })
     }
 
@@ -180,7 +197,13 @@ impl RelyingParty {
             .await?;
         Ok(AuthenticatedUser {
             identity: self
-                .identify(&provider, &claims, &tokens.access, policy)
+                .identify(
+                    &provider,
+                    &claims,
+                    &tokens.access,
+                    UserinfoOutage::Tolerated,
+                    policy,
+                )
                 .await?,
             authentication: authentication_context(&claims, self.clock.now(), self.settings.leeway),
             provider_session: session_id(&claims).and_then(|sid| self.scope().qualify(&sid)),
@@ -218,15 +241,32 @@ impl RelyingParty {
         provider: &Arc<ProviderSnapshot>,
         claims: &ClaimsSet,
         access_token: &SecretString,
+        outage: UserinfoOutage,
         policy: &Policy,
     ) -> Result<VerifiedIdentity, AuthenticationError> {
         let subject = text(claims, "sub").ok_or(AuthenticationError::NoSubject)?;
         let paths = &self.settings.claims;
         let userinfo = match &provider.metadata.userinfo {
             Some(url) if claims::needs_userinfo(claims, paths, policy) => {
-                let claims = self.userinfo(provider, url, access_token).await?;
-                userinfo::check_subject(&claims, subject)?;
-                Some(claims)
+                match self.userinfo(provider, url, access_token).await {
+                    Ok(claims) => {
+                        userinfo::check_subject(&claims, subject)?;
+                        Some(claims)
+                    }
+                    Err(error)
+                        if outage == UserinfoOutage::Tolerated
+                            && error.is_userinfo_outage()
+                            && claims::suffices(claims, paths, policy) =>
+                    {
+                        let reason = error.as_str();
+                        warn!(
+                            reason,
+                            "a person is signed in without the userinfo, which failed"
+                        );
+                        None
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             _ => None,
         };
@@ -239,6 +279,18 @@ impl RelyingParty {
                 claim,
                 "provider sends a claim by reference only; rules treat it as missing"
             );
+        }
+        for claim in sources.unusable_claims(paths, policy) {
+            let mut reported = self
+                .reported_claims
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if reported.insert(claim.to_owned()) {
+                warn!(
+                    claim,
+                    "a claim that rules name is missing or has no usable form; its conditions are not met. Reported once"
+                );
+            }
         }
         let identity = sources.identity(&self.settings, policy)?;
         Ok(VerifiedIdentity::by_provider(identity))

@@ -68,6 +68,8 @@ pub struct AdminServer {
     pub placement: Option<Arc<Placement>>,
     /// Target of `/cache/purge`; `None` if the cache is disabled.
     pub asset_cache: Option<Arc<AssetCache>>,
+    /// Cancelled when the public listeners accept connections; `/readyz` fails until then.
+    pub opened: CancellationToken,
     /// Cancelled at the start of a shutdown; `/readyz` fails from then on.
     pub draining: CancellationToken,
 }
@@ -127,7 +129,7 @@ impl AdminServer {
             let ready = provider.status() == ProviderStatus::Ready;
             set(&provider.metrics().ready, usize::from(ready));
         }
-        let ready = !self.draining.is_cancelled();
+        let ready = self.opened.is_cancelled() && !self.draining.is_cancelled();
         set(&self.control.ready, usize::from(ready));
         let body = self.metrics.encode();
         text(StatusCode::OK, OPENMETRICS, body)

@@ -7,7 +7,7 @@ mod opened_sessions;
 
 use std::{rc::Rc, sync::Arc};
 
-use cluster::revocation::{Receipt, Revocations, Selector};
+use cluster::revocation::{EndedSession, Receipt, Revocations, Selector};
 use http::{HeaderMap, HeaderValue};
 use model::{
     headers::{self, RequestOrigin},
@@ -163,6 +163,16 @@ impl Authenticator {
     pub(crate) fn revoke(&self, credential: Credential<'_>) -> Receipt {
         self.revocations
             .revoke(Selector::Session(credential.into()))
+    }
+
+    /// Revokes a session, and the person's earlier and later ones in the same browser.
+    pub(crate) fn revoke_session(
+        &self,
+        session: &Session,
+    ) -> impl Iterator<Item = Receipt> + use<> {
+        let first = EndedSession::first_of_browser(session.credential());
+        let first = first.map(|first| self.revocations.revoke(Selector::Session(first)));
+        std::iter::once(self.revoke(session.credential())).chain(first)
     }
 
     /// Revokes all passes of a browser; gives the headers that delete their cookies.

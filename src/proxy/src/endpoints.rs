@@ -19,7 +19,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 pub(crate) use self::{
     acme_challenge::acme_challenge,
     landing::start_page,
-    sign_in::{LoginError, RedeemedStates, SignInFlow, sign_in_flow},
+    sign_in::{AcceptedLogoutTokens, LoginError, RedeemedStates, SignInFlow, sign_in_flow},
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,

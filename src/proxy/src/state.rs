@@ -13,7 +13,7 @@ use crate::{
     authorize::Authorizer,
     credentials::TokenExchange,
     endpoints::{
-        RedeemedStates, SignInFlow,
+        AcceptedLogoutTokens, RedeemedStates, SignInFlow,
         api::{IdempotentAnswers, IntegrationApi},
     },
     instrumentation::{AuditQuota, ProxyWarnings},
@@ -267,6 +267,7 @@ impl SharedState {
             cookies: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             redeemed: RedeemedStates::default(),
+            logout_tokens: AcceptedLogoutTokens::new(store.clone()),
             provider_sessions: ProviderSessions::new(store.clone(), settings.session.absolute),
             runtime: control.runtime,
             clock: clock.clone(),

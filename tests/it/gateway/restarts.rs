@@ -13,6 +13,7 @@ use crate::support::{
 };
 
 const STATE: &str = "state/revocations.journal";
+const SESSION: &str = "__Host-gateway-session";
 
 async fn school() -> Site {
     let rules = format!(
@@ -150,25 +151,19 @@ async fn a_disk_that_takes_nothing_is_reported_and_what_it_cannot_keep_is_refuse
     assert_eq!(refused.status, unavailable);
 }
 
-#[tokio::test]
-async fn made_up_credentials_add_no_revocation() {
-    const COOKIE: &str = "__Host-gateway-session";
-    const EACH: usize = 2_000;
-    let site = school().await;
-    let mut max = site.signed_in("max").await;
-    let own = max.cookie(COOKIE).unwrap().to_owned();
-    max.navigate("/_gateway/logout").await;
-    let noted = fs::metadata(site.file(STATE)).unwrap().len();
-    let made_up = "x".repeat(own.len());
+/// Sends sign-outs without a credential, with one that is signed out, with made-up ones, and with forged
+/// logout tokens: `each` of a kind.
+pub(super) async fn send_made_up_credentials(site: &Site, signed_out: &str, each: usize) {
+    let made_up = "x".repeat(signed_out.len());
     let genuine = site.provider.logout_token(CLIENT_ID, Some("max"), None);
     let requests = [
         ("logout", Method::GET, String::new(), ""),
-        ("logout", Method::GET, format!("{COOKIE}={own}"), ""),
-        ("logout", Method::GET, format!("{COOKIE}={made_up}"), ""),
+        ("logout", Method::GET, format!("{SESSION}={signed_out}"), ""),
+        ("logout", Method::GET, format!("{SESSION}={made_up}"), ""),
         (
             "logout",
             Method::GET,
-            format!("__Host-gateway-pass-x={own}"),
+            format!("__Host-gateway-pass-x={signed_out}"),
             "",
         ),
         (
@@ -183,18 +178,24 @@ async fn made_up_credentials_add_no_revocation() {
         let cookie = HeaderValue::try_from(cookie).unwrap();
         let headers = HeaderMap::from_iter([(header::COOKIE, cookie)]);
         let mut line = KeepAliveClient::new(site.browser());
-        for n in 0..EACH {
+        for n in 0..each {
             let body = format!("logout_token={token}{n}").into();
             let answer = line.send_body(method.clone(), &url, &headers, body).await;
             assert_ne!(answer.status, StatusCode::OK, "{path} {n}");
         }
-        assert_eq!(
-            fs::metadata(site.file(STATE)).unwrap().len(),
-            noted,
-            "{path}"
-        );
-        let metrics = site.metrics().await;
-        let one = "jitsi_auth_gateway_journal_entries 1\n";
-        assert!(metrics.contains(one), "{path}: {metrics}");
     }
+}
+
+#[tokio::test]
+async fn made_up_credentials_add_no_revocation() {
+    let site = school().await;
+    let mut max = site.signed_in("max").await;
+    let own = max.cookie(SESSION).unwrap().to_owned();
+    max.navigate("/_gateway/logout").await;
+    let noted = fs::metadata(site.file(STATE)).unwrap().len();
+    send_made_up_credentials(&site, &own, 2_000).await;
+    assert_eq!(fs::metadata(site.file(STATE)).unwrap().len(), noted);
+    let metrics = site.metrics().await;
+    let one = "jitsi_auth_gateway_journal_entries 1\n";
+    assert!(metrics.contains(one), "{metrics}");
 }

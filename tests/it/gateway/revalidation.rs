@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// Past the time at which a session in use is asked for, before the interval ends.
-const DUE: Duration = Duration::from_secs(505);
+pub(super) const DUE: Duration = Duration::from_secs(505);
 
 /// The default of `oidc.revalidate`.
 const INTERVAL: Duration = Duration::from_mins(10);
@@ -35,7 +35,7 @@ async fn site() -> Site {
 }
 
 /// Waits until so many revalidations had a result.
-async fn counted(site: &Site, result: &str, count: usize) {
+pub(super) async fn counted(site: &Site, result: &str, count: usize) {
     let line =
         format!("jitsi_auth_gateway_session_revalidations_total{{result=\"{result}\"}} {count}\n");
     site.wait_for(&line, async || site.metrics().await.contains(&line))
@@ -43,7 +43,7 @@ async fn counted(site: &Site, result: &str, count: usize) {
 }
 
 /// Whether a WebSocket still answers.
-async fn is_open(socket: &mut Socket) -> bool {
+pub(super) async fn is_open(socket: &mut Socket) -> bool {
     use futures_util::{SinkExt, StreamExt};
     let ping = Message::Ping(bytes::Bytes::from_static(b"?"));
     if socket.send(ping).await.is_err() {

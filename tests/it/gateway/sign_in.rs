@@ -1,14 +1,18 @@
 //! Sign-in and sign-out: from a room to the provider and back to the same room.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use http::{StatusCode, header};
+
+use super::{revalidation::is_open, revocation::closed_with};
 
 use crate::support::{
     browser::encode,
     logs::Logs,
     site::{ORIGIN, Site, SiteOptions},
 };
+
+const SESSION: &str = "__Host-gateway-session";
 
 #[tokio::test]
 async fn a_room_page_redirects_to_the_provider_once_and_back() {
@@ -183,7 +187,85 @@ async fn an_expired_callback_leaves_an_existing_session_untouched() {
     browser.sign_in("max", "/robots.txt").await;
     site.clock_control.advance(Duration::from_mins(16));
     let page = browser.finish("max", &slow).await;
-    assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/"));
+    assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/room"));
+}
+
+#[tokio::test]
+async fn who_comes_back_from_the_provider_too_late_is_led_to_the_room() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.browser();
+    let slow = browser.begin("/acme/room?lang=de").await;
+    site.clock_control.advance(Duration::from_mins(16));
+    let page = browser.finish("max", &slow).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    let again = "/_gateway/login?return_to=%2Facme%2Froom%3Flang%3Dde";
+    assert!(
+        page.text().contains(&format!("href=\"{again}\"")),
+        "{}",
+        page.text()
+    );
+    assert!(browser.cookie(SESSION).is_none());
+    let page = browser.sign_in("max", "/acme/room?lang=de").await;
+    assert_eq!(page.url.path(), "/acme/room");
+}
+
+#[tokio::test]
+async fn sessions_that_followed_each_other_in_one_browser_end_together() {
+    let site = Site::start().await.ready().await;
+    let mut elsewhere = site.signed_in("max").await;
+    let mut of_elsewhere = elsewhere.socket("room=x").await.unwrap();
+    let mut browser = site.browser();
+    let tabs = [
+        browser.begin("/a").await,
+        browser.begin("/b").await,
+        browser.begin("/c").await,
+    ];
+    let (mut saved, mut sockets) = (Vec::new(), Vec::new());
+    for tab in &tabs {
+        browser.finish("max", tab).await;
+        sockets.push(browser.socket("room=x").await.unwrap());
+        saved.push(browser.clone());
+    }
+    // Each tab has a session of its own, and stays in its meeting.
+    let values: HashSet<_> = saved.iter().map(|tab| tab.cookie(SESSION)).collect();
+    assert_eq!(values.len(), tabs.len());
+    for socket in &mut sockets {
+        assert!(is_open(socket).await);
+    }
+    browser.navigate("/_gateway/logout").await;
+    for socket in &mut sockets {
+        assert_eq!(closed_with(socket).await, 1008);
+    }
+    for tab in &mut saved {
+        let refused = tab.socket("room=x").await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN);
+        assert_eq!(tab.navigate("/x").await.url.path(), "/_gateway/login");
+    }
+    // Another device of that person.
+    assert!(is_open(&mut of_elsewhere).await);
+}
+
+#[tokio::test]
+async fn a_third_party_initiates_a_sign_in_at_the_configured_provider() {
+    let site = Site::start().await.ready().await;
+    let initiated = |issuer: &str| {
+        let target = encode(&format!("{ORIGIN}/acme/x?lang=de"));
+        let issuer = encode(issuer);
+        format!("/_gateway/login?iss={issuer}&login_hint=mia&target_link_uri={target}")
+    };
+    let mut browser = site.browser();
+    let page = browser.navigate(&initiated("https://evil.example")).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    assert!(!page.text().contains("code_challenge"));
+    let page = browser.navigate(&initiated(site.issuer())).await;
+    let url = page.authorization_url();
+    let hint = url.query_pairs().find(|(name, _)| name == "login_hint");
+    assert_eq!(hint.unwrap().1, "mia");
+    let back = browser.follow(url).await;
+    assert_eq!(back.url.as_str(), format!("{ORIGIN}/acme/x?lang=de"));
+    // A person with a session goes on without the provider.
+    let page = browser.navigate(&initiated(site.issuer())).await;
+    assert_eq!(page.url.path(), "/acme/x");
 }
 
 #[tokio::test]

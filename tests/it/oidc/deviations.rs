@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Pair;
 use crate::support::{
     faulty_provider::{CLIENT_ID, SUBJECT},
+    logs::Logs,
     provider_fault::ProviderFault,
     signing_key::SigningKey,
 };
@@ -157,5 +158,84 @@ async fn a_further_audience_is_accepted_if_the_configuration_lists_it() {
         let outcome = pair.sign_in().await;
         let outcome = outcome.map(drop).map_err(|error| error.as_str());
         assert_eq!(outcome, expected, "{id_token}");
+    }
+}
+
+#[tokio::test]
+async fn a_failing_userinfo_endpoint_is_not_needed_for_what_the_id_token_has() {
+    let logs = Logs::keep();
+    let pair = Pair::start(ProviderFault::UserinfoServerError)
+        .await
+        .ready()
+        .await;
+    let complete = json!({ "name": "Zoe", "email": "zoe@example.org" });
+    pair.provider.behaviour().id_token = complete.clone();
+    let user = pair.sign_in_under("member").await.unwrap();
+    assert_eq!(user.identity.name.as_deref(), Some("Zoe"));
+    let lines = logs.lines_with("without the userinfo");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("userinfo_overloaded"))
+    );
+    // What rules name decides who enters.
+    for condition in ["group:staff", "claim:dept=x", "email-domain:example.org"] {
+        let code = pair.failure_under(condition).await;
+        assert_eq!(code, "userinfo_overloaded", "{condition}");
+    }
+    pair.provider.behaviour().id_token = json!({ "name": "Zoe" });
+    assert_eq!(pair.failure_under("member").await, "userinfo_overloaded");
+    // An answer about another person is no outage.
+    pair.provider.behaviour().id_token = complete;
+    pair.provider.behaviour().fault = ProviderFault::UserinfoInvalidSub;
+    assert_eq!(pair.failure_under("member").await, "userinfo_subject_wrong");
+}
+
+#[tokio::test]
+async fn a_claim_of_rules_that_cannot_be_used_is_logged_once() {
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
+    let logs = Logs::keep();
+    for (case, (value, is_usable)) in [
+        (json!(null), false),
+        (json!({ "staff": {} }), false),
+        (json!([{ "name": "staff" }]), false),
+        (json!([]), true),
+        (json!(7), true),
+        (json!(["other"]), true),
+        (json!("staff"), true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Only this case has this claim.
+        let path = format!("unusable{case}");
+        pair.provider.behaviour().id_token = json!({ &path: value });
+        for _ in 0..2 {
+            let condition = format!("claim:{path}=staff");
+            pair.sign_in_under(&condition).await.unwrap();
+        }
+        let mut lines = logs.lines_with("its conditions are not met");
+        lines.retain(|line| line.contains(&path));
+        assert_eq!(lines.len(), usize::from(!is_usable), "{value}: {lines:?}");
+    }
+    // Groups may have more forms.
+    for (value, named) in [
+        (json!({ "staff": { "1": "x" } }), 0),
+        (json!({}), 0),
+        (json!([{ "name": "staff" }]), 0),
+        (json!("staff,it"), 0),
+        (json!(7), 1),
+    ] {
+        let before = logs.lines_with("claim=\"own_groups\"").len();
+        let pair = Pair::with(
+            ProviderFault::None,
+            |builder| builder,
+            |settings, _| "own_groups".clone_into(&mut settings.claims.groups),
+        );
+        let pair = pair.await.ready().await;
+        pair.provider.behaviour().id_token = json!({ "own_groups": value });
+        pair.sign_in().await.unwrap();
+        let after = logs.lines_with("claim=\"own_groups\"").len();
+        assert_eq!(after - before, named, "{value}");
     }
 }

@@ -34,7 +34,8 @@ pub(crate) struct Site {
     issuer: String,
     configuration: Table,
     files: TempDir,
-    _stop: DropGuard,
+    /// `None` of a further replica.
+    _stop: Option<DropGuard>,
 }
 
 // === impl Site ===
@@ -96,8 +97,32 @@ impl Site {
             issuer,
             configuration,
             files,
-            _stop: stop.drop_guard(),
+            _stop: Some(stop.drop_guard()),
         }
+    }
+
+    /// Starts a further replica, which ends before the first.
+    pub(crate) async fn replica(&self) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        fs::copy(self.file("tls.crt"), files.path().join("tls.crt")).unwrap();
+        let config = load(files.path(), &self.configuration);
+        let surroundings = StartOptions {
+            clock: self.clock.clone(),
+            random: Random::system(),
+            ..StartOptions::default()
+        };
+        let replica = Self {
+            running: app::start(&config, surroundings).unwrap(),
+            provider: Arc::clone(&self.provider),
+            meeting: Arc::clone(&self.meeting),
+            clock_control: self.clock_control.clone(),
+            clock: self.clock.clone(),
+            issuer: self.issuer.clone(),
+            configuration: self.configuration.clone(),
+            files,
+            _stop: None,
+        };
+        replica.ready().await
     }
 
     /// Stops the gateway and starts it anew at another port; provider, meeting and clock run on.

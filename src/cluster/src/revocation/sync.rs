@@ -202,6 +202,7 @@ impl Machine {
             self.answer(record, &Ok(state.clone()));
         }
         self.take(theirs);
+        self.revocations.initial_read.cancel();
         if !self.asked {
             self.asked = true;
             outbox.write(|store| async move {

@@ -187,6 +187,7 @@ impl Pass {
                 Standing::Invited(invited) => Some(&invited.link),
                 _ => None,
             },
+            ancestor: None,
         }
     }
 

@@ -143,7 +143,7 @@ impl SignInCookies {
             StoredCookie::new(name, value, began)
         });
         let gone = SIGN_IN_BUDGET.evicted(name.len() + sealed.len(), others.collect());
-        let own = set(&name, &sealed, LIFETIME);
+        let own = set(&name, &sealed, KEPT);
         std::iter::once(own)
             .chain(gone.into_iter().map(expire))
             .collect()
@@ -179,10 +179,10 @@ impl SignInCookies {
         set(&name, &self.sealer.seal(&plain), DONE_LIFETIME)
     }
 
-    /// The page that a complete sign-in led to.
-    pub fn page_of_complete(&self, state: &str, jar: RequestCookies<'_>) -> Option<ReturnTo> {
+    /// The page that a sign-in leads to, also if it is complete or took too long.
+    pub fn page(&self, state: &str, jar: RequestCookies<'_>) -> Option<ReturnTo> {
         let sign_in = self.stored(state, jar)?;
-        sign_in.done.then_some(sign_in.return_to)
+        Some(sign_in.return_to)
     }
 
     fn stored(&self, state: &str, jar: RequestCookies<'_>) -> Option<SignIn> {
@@ -213,6 +213,9 @@ const PREFIX: &str = "__Host-gateway-signin-";
 
 /// Time enough for a second factor or a password reset at the provider.
 const LIFETIME: Duration = Duration::from_mins(15);
+
+/// Who comes back from the provider later than [`LIFETIME`] is led to the room, to sign in there again.
+const KEPT: Duration = Duration::from_hours(2);
 
 /// People go back to a callback soon after it, or never.
 const DONE_LIFETIME: Duration = Duration::from_mins(5);
@@ -369,7 +372,9 @@ mod tests {
                 "{state}"
             );
         }
+        assert_eq!(cookies.page(&twisted, jar), None);
         hand.advance(LIFETIME + Duration::from_secs(1));
         assert_eq!(cookies.find(&mine.state, jar), Err(SignInError::Expired));
+        assert_eq!(cookies.page(&mine.state, jar), Some(mine.return_to));
     }
 }

@@ -49,6 +49,8 @@ pub struct Credential<'c> {
     pub began: Timestamp,
     /// The id of the invitation link behind a pass.
     pub link: Option<&'c str>,
+    /// The id of the first of the sessions that followed each other in one browser, if it is another one.
+    pub ancestor: Option<&'c SessionId>,
 }
 
 // === impl Visitor ===

@@ -16,13 +16,14 @@ use super::{AdminServer, JSON, shards, text};
 // === impl AdminServer ===
 
 impl AdminServer {
-    /// Answers 503 only during a shutdown.
+    /// Answers 503 only during a shutdown, and at the start while new connections wait for the store.
     ///
     /// A provider, store or Prosody that is down is a reason, but the status stays 200: all replicas
     /// share them, so a load balancer would remove every replica, and users would get its error page
     /// instead of the gateway's, which names the fault.
     pub(super) fn readiness(&self) -> Response<Full<Bytes>> {
         let draining = self.draining.is_cancelled();
+        let starting = !draining && !self.opened.is_cancelled();
         let providers = Providers::of(self.relying_parties.as_ref());
         let store = self.store.state();
         let verdicts = self.probe.verdicts();
@@ -30,6 +31,9 @@ impl AdminServer {
         let mut reasons = Vec::new();
         if draining {
             reasons.push("the gateway is stopping".to_owned());
+        }
+        if starting {
+            reasons.push("connections wait until the revocations in the store are read".to_owned());
         }
         reasons.extend(providers.reasons());
         if let StoreState::Unreachable { reason } = &store {
@@ -85,6 +89,7 @@ impl AdminServer {
 
         let (code, status) = match (draining, reasons.is_empty()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            (false, false) if starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
             (false, true) => (StatusCode::OK, "ready"),
             (false, false) => (StatusCode::OK, "degraded"),
         };

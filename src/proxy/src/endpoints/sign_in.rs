@@ -2,6 +2,7 @@
 
 mod flow;
 mod logout_hint;
+mod logout_tokens;
 mod provider_choice;
 mod query;
 mod redeemed_states;
@@ -12,6 +13,7 @@ use tracing::{debug, warn};
 
 pub(crate) use self::{
     flow::{SignInFlow, sign_in_flow},
+    logout_tokens::AcceptedLogoutTokens,
     redeemed_states::RedeemedStates,
 };
 use self::{
@@ -63,8 +65,13 @@ pub(crate) fn login(
 ) -> Result<Response<Body>, RequestError> {
     let flow = sign_in_flow(worker)?;
     let query = request.uri().query().unwrap_or_default();
-    let wanted = LoginQuery::parse(query);
+    let mut wanted = LoginQuery::parse(query, &worker.state.authenticator.origin);
     responder.lead_to(&wanted.return_to);
+    let initiated = wanted.initiated.take();
+    if let Some(initiated) = &initiated {
+        let party = flow.party_of_issuer(&initiated.issuer)?;
+        wanted.provider = party.scope().provider().cloned();
+    }
     let headers = request.headers();
     let rules = worker.rules();
     let asked = asked_requirement(worker, &rules, &wanted, headers)?;
@@ -110,7 +117,7 @@ pub(crate) fn login(
         ProviderChoice::Open(open) => return Ok(choice_page(worker, request, responder, open)),
     };
     let options = AuthorizationOptions {
-        login_hint: address,
+        login_hint: address.or_else(|| initiated.as_ref()?.login_hint.as_deref()),
         prompt: match asked {
             _ if wanted.switch => Some(Prompt::SelectAccount),
             // Only a new authentication can use another method.
@@ -168,7 +175,7 @@ pub(crate) async fn callback(
         Ok(sign_in) => sign_in,
         // The callback was loaded twice, or a second tab was slow: the person is in already.
         Err(_) if before.is_some() => {
-            let page = flow.page_of_complete(&state, jar).unwrap_or_default();
+            let page = flow.page(&state, jar).unwrap_or_default();
             return redirect(StatusCode::SEE_OTHER, page.as_str());
         }
         Err(error @ SignInError::Unknown) => {
@@ -183,6 +190,7 @@ pub(crate) async fn callback(
             .into());
         }
         Err(error @ SignInError::Expired) => {
+            responder.lead_to(&flow.page(&state, jar).unwrap_or_default());
             return Err(sign_in_failed(
                 &worker.metrics,
                 SignInReason::TooLate,
@@ -219,7 +227,14 @@ pub(crate) async fn callback(
     );
     let revalidations = &worker.state.authenticator.revalidations;
     let session = revalidations.begin(session, signed_in.refresh_token, &sign_in.nonce);
-    let session = session.authenticated(signed_in.authentication, sign_in.asked.clone());
+    let mut session = session.authenticated(signed_in.authentication, sign_in.asked.clone());
+    // Both of them are in meetings, in two tabs: the sign-out ends both.
+    if let Some(before) = before
+        .as_ref()
+        .filter(|before| before.identity().subject == session.identity().subject)
+    {
+        session = session.succeeding(before);
+    }
     let sealed = sessions.seal(&session).map_err(|error| {
         let reason = SignInReason::SessionTooLarge;
         sign_in_failed(
@@ -240,9 +255,9 @@ pub(crate) async fn callback(
     if let Some(before) = before
         && before.identity().subject != session.identity().subject
     {
-        let session = worker.state.authenticator.revoke(before.credential());
+        let sessions = worker.state.authenticator.revoke_session(&before);
         let (passes, deletions) = worker.state.authenticator.revoke_passes(jar);
-        kept([session].into_iter().chain(passes), context).await;
+        kept(sessions.chain(passes), context).await;
         cookies = deletions;
     }
     audit::signed_in(&session, &context);

@@ -50,7 +50,7 @@ pub(crate) async fn logout(
     if let Some(session) = &session {
         audit::signed_out(session, &context);
         worker.state.authenticator.revalidations.end(session);
-        receipts.push(worker.state.authenticator.revoke(session.credential()));
+        receipts.extend(worker.state.authenticator.revoke_session(session));
     }
     let jar = RequestCookies::new(request.headers());
     let (of_passes, passes) = worker.state.authenticator.revoke_passes(jar);
@@ -118,6 +118,11 @@ pub(crate) async fn backchannel_logout(
         return Ok(logout_refused());
     };
     match flow.validate_logout_token(party, token).await? {
+        Ok(logout) if !flow.logout_tokens.accept(&logout).await => {
+            worker.metrics.count_logout(LogoutOutcome::TokenRefused);
+            debug!(request = %context.id, "logout token refused: another replica accepted it before");
+            Ok(logout_refused())
+        }
         Ok(logout) => {
             let revocations = &worker.state.authenticator.revocations;
             let mut receipts = Vec::new();
@@ -140,6 +145,7 @@ pub(crate) async fn backchannel_logout(
             receipts.push(revocations.revoke(selector));
             if !kept(receipts, context).await {
                 party.permit_logout_again(&logout);
+                flow.logout_tokens.forget(&logout).await;
                 worker.metrics.count_logout(LogoutOutcome::Unavailable);
                 let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "");
                 answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);

@@ -22,6 +22,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+#[cfg(test)]
+use super::redemption::SessionProvider;
 use super::{
     RevalidationContext, Revalidations, SessionReport,
     redemption::{Redeemed, Redeemer, RedemptionError},
@@ -79,6 +81,13 @@ impl RevalidationTask {
             running: JoinSet::new(),
             questions: 0,
         }
+    }
+
+    /// The same task with another provider.
+    #[cfg(test)]
+    pub(super) fn asking(mut self, provider: Arc<dyn SessionProvider>) -> Self {
+        self.redeemer.provider = provider;
+        self
     }
 
     /// Runs until `stopped`, then lets the questions under way end: a token that was redeemed must not

@@ -1,3 +1,5 @@
+mod concurrent_requests;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering},
@@ -21,6 +23,8 @@ const EVERY: Duration = Duration::from_mins(10);
 
 /// A provider that accepts each token once, and takes its time.
 struct RotatingProvider {
+    /// The time of an answer, which passes at once in paused time.
+    latency: Duration,
     accepted: Mutex<String>,
     asked: AtomicUsize,
     under_way: AtomicUsize,
@@ -41,14 +45,14 @@ impl SessionProvider for RotatingProvider {
     fn refresh<'a>(&'a self, grant: RefreshGrant<'a>, _: &'a Policy) -> Refreshing<'a> {
         use secrecy::ExposeSecret;
         Box::pin(async move {
+            // First, because a task that runs this ends quietly when it panics.
+            let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
             assert_eq!(
                 self.under_way.fetch_add(1, Ordering::SeqCst),
                 0,
                 "one at a time"
             );
-            let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-            // The time of the answer, which passes at once in paused time.
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(self.latency).await;
             self.under_way.fetch_sub(1, Ordering::SeqCst);
             if let Some(error) = self.answer.lock().unwrap().take() {
                 return Err(error);
@@ -71,6 +75,19 @@ impl SessionProvider for RotatingProvider {
     }
 }
 
+impl RotatingProvider {
+    fn new(latency: Duration) -> Self {
+        Self {
+            latency,
+            accepted: Mutex::new("token 0".to_owned()),
+            asked: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            answer: Mutex::new(None),
+            claims_fail: Mutex::new(false),
+        }
+    }
+}
+
 fn person(number: usize) -> Identity {
     Identity {
         subject: "ann".to_owned(),
@@ -88,13 +105,7 @@ impl Replicas {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
         let sealer = Keyring::single([1; 32]).sealer(Purpose::RefreshGrant, "https://x");
         let vault = GrantVault::new(Arc::new(MemoryStore::new()), sealer);
-        let provider = Arc::new(RotatingProvider {
-            accepted: Mutex::new("token 0".to_owned()),
-            asked: AtomicUsize::new(0),
-            under_way: AtomicUsize::new(0),
-            answer: Mutex::new(None),
-            claims_fail: Mutex::new(false),
-        });
+        let provider = Arc::new(RotatingProvider::new(Duration::from_secs(3)));
         let redeemer = Redeemer {
             provider: Arc::clone(&provider) as Arc<dyn SessionProvider>,
             vault: vault.clone(),

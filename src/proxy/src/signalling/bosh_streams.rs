@@ -311,7 +311,7 @@ mod tests {
             room: key("room"),
             role: EntryRole::Participant,
             transport: Transport::Bosh,
-            client: [192, 0, 2, 1].into(),
+            client: Some([192, 0, 2, 1].into()),
             since: Timestamp::from_unix(7),
             person: StreamPerson::of(&principal()),
         };

@@ -23,7 +23,8 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::{
-    LoginError, logout_hint::LogoutHint, query::LoginQuery, redeemed_states::RedeemedStates,
+    LoginError, logout_hint::LogoutHint, logout_tokens::AcceptedLogoutTokens, query::LoginQuery,
+    redeemed_states::RedeemedStates,
 };
 use crate::{
     ReloadableState, RequestError, Worker, provider_sessions::ProviderSessions,
@@ -38,6 +39,8 @@ pub(crate) struct SignInFlow {
     pub(crate) hints: Sealer,
     /// The sign-ins whose code was redeemed.
     pub(crate) redeemed: RedeemedStates,
+    /// The logout tokens that were accepted.
+    pub(crate) logout_tokens: AcceptedLogoutTokens,
     /// The sessions at the provider that sessions here began from.
     pub(crate) provider_sessions: ProviderSessions,
     /// Where the providers are asked.
@@ -73,6 +76,12 @@ impl SignInFlow {
             .ok_or(ContextError::NotFound)
     }
 
+    /// The relying party of an issuer, compared byte by byte; a login at any other does not exist.
+    pub(super) fn party_of_issuer(&self, issuer: &str) -> Result<&Arc<RelyingParty>, ContextError> {
+        let party = self.parties.iter().find(|party| party.issuer() == issuer);
+        party.ok_or(ContextError::NotFound)
+    }
+
     /// Begins a sign-in at a provider.
     pub(super) fn begin(
         &self,
@@ -100,13 +109,9 @@ impl SignInFlow {
         self.cookies.find(state, jar)
     }
 
-    /// The page that a complete sign-in led to.
-    pub(super) fn page_of_complete(
-        &self,
-        state: &str,
-        jar: RequestCookies<'_>,
-    ) -> Option<ReturnTo> {
-        self.cookies.page_of_complete(state, jar)
+    /// The page that a sign-in leads to, also if it is complete or took too long.
+    pub(super) fn page(&self, state: &str, jar: RequestCookies<'_>) -> Option<ReturnTo> {
+        self.cookies.page(state, jar)
     }
 
     /// The cookie of a sign-in that is complete.
