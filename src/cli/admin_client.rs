@@ -18,8 +18,8 @@ use proxy::server::{ListenAddress, connect_unix};
 pub(super) struct AdminArguments {
     #[command(flatten)]
     file: ConfigArgument,
-    /// The address of the admin listener, as 127.0.0.1:9090 or unix:/run/jitsi-auth-gateway/admin.sock
-    /// [default: `listen.admin` of the configuration].
+    /// The address and port of the admin listener, or `unix:` and the path of its socket [default:
+    /// `listen.admin` of the configuration].
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<ListenAddress>,
 }

@@ -133,8 +133,7 @@ impl EndToEndChecks<'_> {
     async fn log_in_at_listener(&self, gateway: &XmppServer) -> ListenerLogin {
         let server = &self.config.server;
         // A Unix socket accepts requests of a proxy only.
-        let http = server.http.as_ref().and_then(|http| http.tcp());
-        let listener = match (server.https, http) {
+        let listener = match (server.https, server.http_port()) {
             (Some(address), _) => Some((address, gateway.endpoint.clone())),
             (None, Some(address)) => {
                 let plain = Endpoint::plain(self.config.public_url.authority());

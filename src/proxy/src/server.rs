@@ -91,6 +91,15 @@ pub struct ServerSettings {
     pub drain_delay: Duration,
 }
 
+// === impl ServerSettings ===
+
+impl ServerSettings {
+    /// The address and port of plain HTTP, if it has one.
+    pub fn http_port(&self) -> Option<SocketAddr> {
+        self.http.as_ref().and_then(ListenAddress::tcp)
+    }
+}
+
 /// The certificates of the HTTPS listener; a change of their files is picked up without a restart.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
