@@ -59,7 +59,7 @@ impl ClientKey {
     /// # Errors
     ///
     /// [`ClientKeyError`].
-    pub fn from_pem(pem: &SecretString, id: Option<String>) -> Result<Self, ClientKeyError> {
+    pub fn from_pem(pem: &SecretString, id: Option<&str>) -> Result<Self, ClientKeyError> {
         let pem = pem.expose_secret().as_bytes();
         let keys = [
             (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
@@ -69,7 +69,7 @@ impl ClientKey {
         ];
         let of_kind = keys.into_iter().filter_map(|(algorithm, key)| {
             let header = Header {
-                kid: id.clone(),
+                kid: id.map(ToOwned::to_owned),
                 ..Header::new(algorithm)
             };
             Some((header, key.ok()?))
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn an_assertion_names_client_issuer_and_a_minute_and_none_is_like_another() {
         let (text, pair) = pem(&rcgen::PKCS_ECDSA_P256_SHA256);
-        let key = ClientKey::from_pem(&text, Some("key-1".to_owned())).unwrap();
+        let key = ClientKey::from_pem(&text, Some("key-1")).unwrap();
         assert!(!format!("{key:?}").contains("PRIVATE"));
         let authentication = KeyAuthentication {
             key: Arc::new(key),

@@ -87,7 +87,7 @@ impl RawClientCredentials {
         }
         let key = section.parse("client_key_file", self.key_file, |file| {
             let pem = SecretString::from(secrets.read_text(Path::new(file))?.as_str());
-            ClientKey::from_pem(&pem, id).map_err(|error| {
+            ClientKey::from_pem(&pem, id.as_deref()).map_err(|error| {
                 Fault::new(
                     format!("{file} is {error}"),
                     "create one with openssl genrsa 2048",
