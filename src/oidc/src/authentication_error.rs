@@ -204,7 +204,7 @@ impl AuthenticationError {
         }
     }
 
-    /// Whether the userinfo endpoint is not reached or overloaded, and so says nothing about the person.
+    /// Whether the userinfo endpoint is not reached or overloaded: a fault that has no relation to the person.
     pub(crate) const fn is_userinfo_outage(&self) -> bool {
         matches!(self, Self::UserinfoEndpoint(error) if error.is_transient())
     }

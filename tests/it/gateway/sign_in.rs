@@ -191,7 +191,7 @@ async fn an_expired_callback_leaves_an_existing_session_untouched() {
 }
 
 #[tokio::test]
-async fn who_comes_back_from_the_provider_too_late_is_led_to_the_room() {
+async fn a_callback_after_the_time_limit_leads_to_the_room() {
     let site = Site::start().await.ready().await;
     let mut browser = site.browser();
     let slow = browser.begin("/acme/room?lang=de").await;

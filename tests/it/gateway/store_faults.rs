@@ -190,7 +190,10 @@ async fn endure(fault: Fault) {
             let reasons = body["reasons"].to_string();
             assert!(reasons.contains(reason), "{reasons}");
         }
-        assert!(is_in(&one, &saved).await, "the replica has not heard of it");
+        assert!(
+            is_in(&one, &saved).await,
+            "this replica does not know it yet"
+        );
     } else {
         assert_eq!(left.status, StatusCode::OK);
     }
@@ -235,43 +238,43 @@ async fn endure(fault: Fault) {
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_killed_store_signs_nobody_out() {
+async fn a_killed_store_ends_no_session() {
     endure(Fault::Killed).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_stopped_store_signs_nobody_out() {
+async fn a_stopped_store_ends_no_session() {
     endure(Fault::Stopped).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_full_store_signs_nobody_out() {
+async fn a_full_store_ends_no_session() {
     endure(Fault::Full).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_store_that_answers_rubbish_signs_nobody_out() {
+async fn a_store_that_answers_rubbish_ends_no_session() {
     endure(Fault::Rubbish).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_flushed_store_signs_nobody_out() {
+async fn a_flushed_store_ends_no_session() {
     endure(Fault::Flushed).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_restarted_store_signs_nobody_out() {
+async fn a_restarted_store_ends_no_session() {
     endure(Fault::Restarted).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_new_replica_admits_nobody_before_it_has_read_the_revocations() {
+async fn a_new_replica_accepts_no_connection_before_it_has_read_the_revocations() {
     let redis = RedisServer::start();
     let one = site(&redis).await;
     store_is(&one, "ready").await;

@@ -214,7 +214,7 @@ const PREFIX: &str = "__Host-gateway-signin-";
 /// Time enough for a second factor or a password reset at the provider.
 const LIFETIME: Duration = Duration::from_mins(15);
 
-/// Who comes back from the provider later than [`LIFETIME`] is led to the room, to sign in there again.
+/// A callback later than [`LIFETIME`] leads to the room, where the person can sign in again.
 const KEPT: Duration = Duration::from_hours(2);
 
 /// People go back to a callback soon after it, or never.
