@@ -25,6 +25,8 @@ mod monitoring;
 #[cfg(test)]
 mod oidc;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod support;
 #[cfg(feature = "otel")]
 #[cfg(test)]

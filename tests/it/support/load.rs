@@ -11,28 +11,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header};
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::{http1, http2},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{
-    client::Resumption,
-    pki_types::{CertificateDer, ServerName},
-};
+use http::{Request, StatusCode, Version};
+use http_body_util::BodyExt;
+use rustls::pki_types::CertificateDer;
 use tokio::{
-    net::TcpStream,
     task::JoinSet,
     time::{Interval, interval},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
     browser::{Browser, navigation},
+    reconnecting_client::{ReconnectingClient, Sender, message, open_tls},
     site::ORIGIN,
     xmpp_socket::{SocketEnd, XmppSocket},
 };
@@ -71,12 +62,6 @@ struct LoadClient {
     path: &'static str,
     figures: Arc<Figures>,
     stop: CancellationToken,
-}
-
-/// A kept-alive connection.
-enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 // === impl Load ===
@@ -178,43 +163,23 @@ impl LoadClient {
 
     /// Sends requests on one connection.
     async fn keep_alive(self, version: Version) {
-        let mut open = None;
+        let mut client = ReconnectingClient::new(self.browser.clone(), version);
         let mut ticks = interval(PACE);
         while self.goes_on(&mut ticks).await {
-            let result = self.exchange(version, &mut open).await;
+            let result = self.exchange(&mut client).await;
             self.note(result);
         }
     }
 
-    /// One request. A connection that was used before may end just then: as a browser does, the client
-    /// sends the request again on a new one, if no response has begun (RFC 9110 § 9.2.2).
-    async fn exchange(&self, version: Version, open: &mut Option<Sender>) -> Result<(), String> {
-        let mut reused = match open {
-            Some(sender) => sender.is_open().await,
-            None => false,
-        };
-        if !reused && open.take().is_some() {
-            Figures::count(&self.figures.reconnects);
+    async fn exchange(&self, client: &mut ReconnectingClient) -> Result<(), String> {
+        let delivery = client.exchange(&self.request()).await?;
+        for (happened, count) in [
+            (delivery.reconnected, &self.figures.reconnects),
+            (delivery.repeated, &self.figures.repeated),
+        ] {
+            count.fetch_add(usize::from(happened), Ordering::Relaxed);
         }
-        let response = loop {
-            let sender = match open {
-                Some(sender) => sender,
-                None => open.insert(self.connect(version).await?),
-            };
-            match sender.send(self.request(version)).await {
-                Ok(response) => break response,
-                Err(error) if reused && is_repeatable(&error) => {
-                    Figures::count(&self.figures.repeated);
-                    reused = false;
-                    *open = None;
-                }
-                Err(error) => {
-                    *open = None;
-                    return Err(format!("{version:?}: {error:?}"));
-                }
-            }
-        };
-        check(response).await?;
+        check(delivery.head.status, &delivery.body)?;
         Figures::count(&self.figures.requests);
         Ok(())
     }
@@ -229,14 +194,18 @@ impl LoadClient {
     }
 
     async fn connect_once(&self) -> Result<(), String> {
-        let stream = self.open(b"http/1.1").await?;
+        let stream = open_tls(&self.browser, b"http/1.1").await?;
         let certificates = stream.get_ref().1.peer_certificates();
         let leaf = certificates.and_then(<[CertificateDer<'_>]>::first);
         let leaf = leaf.ok_or("no certificate")?.to_vec();
         *self.figures.leaves.lock().unwrap().entry(leaf).or_default() += 1;
-        let mut sender = start_http1(stream).await?;
-        let response = sender.send(self.request(Version::HTTP_11)).await;
-        check(response.map_err(|error| format!("{error:?}"))?).await?;
+        let mut sender = Sender::http1(stream).await?;
+        let request = message(&self.browser, Version::HTTP_11, &self.request());
+        let response = sender.send(request).await;
+        let (head, body) = response.map_err(|error| format!("{error:?}"))?.into_parts();
+        let body = body.collect().await;
+        let body = body.map_err(|error| format!("body: {error:?}"))?.to_bytes();
+        check(head.status, &body)?;
         Figures::count(&self.figures.handshakes);
         Ok(())
     }
@@ -271,99 +240,24 @@ impl LoadClient {
         socket.ping().await
     }
 
-    async fn connect(&self, version: Version) -> Result<Sender, String> {
-        if version == Version::HTTP_11 {
-            return start_http1(self.open(b"http/1.1").await?).await;
-        }
-        let io = TokioIo::new(self.open(b"h2").await?);
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
-            .await
-            .map_err(|error| format!("{error:?}"))?;
-        tokio::spawn(connection);
-        Ok(Sender::Http2(sender))
-    }
-
-    /// Opens a connection by a full handshake.
-    async fn open(&self, protocol: &[u8]) -> Result<TlsStream<TcpStream>, String> {
-        let mut tls = self.browser.tls_config(rustls::DEFAULT_VERSIONS);
-        tls.alpn_protocols = vec![protocol.to_vec()];
-        tls.resumption = Resumption::disabled();
-        let stream = TcpStream::connect(self.browser.gateway())
-            .await
-            .map_err(|error| format!("connect: {error}"))?;
-        let name = ServerName::try_from("meet.example.org").unwrap();
-        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream);
-        stream.await.map_err(|error| format!("handshake: {error}"))
-    }
-
-    fn request(&self, version: Version) -> Request<Full<Bytes>> {
+    fn request(&self) -> Request<Bytes> {
         let url = Url::parse(ORIGIN).unwrap().join(self.path).unwrap();
-        let mut request = Request::new(Full::default());
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = url.as_str().parse().unwrap();
         *request.headers_mut() = navigation();
         request
-            .headers_mut()
-            .extend(self.browser.cookie_header(&url));
-        let target = if version == Version::HTTP_11 {
-            let host = url.host_str().unwrap().parse().unwrap();
-            request.headers_mut().insert(header::HOST, host);
-            self.path
-        } else {
-            url.as_str()
-        };
-        *request.uri_mut() = target.parse().unwrap();
-        request
     }
 }
 
-async fn start_http1(stream: TlsStream<TcpStream>) -> Result<Sender, String> {
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = handshake.map_err(|error| format!("{error:?}"))?;
-    tokio::spawn(connection);
-    Ok(Sender::Http1(sender))
-}
-
-/// Reads a response, which is a page.
-async fn check(response: Response<Incoming>) -> Result<(), String> {
-    let (head, body) = response.into_parts();
-    let body = body.collect().await;
-    let body = body.map_err(|error| format!("body: {error:?}"))?.to_bytes();
-    if head.status != StatusCode::OK || body.is_empty() {
-        return Err(format!("{} with {} bytes", head.status, body.len()));
+/// Checks a response, which is a page.
+fn check(status: StatusCode, body: &Bytes) -> Result<(), String> {
+    if status != StatusCode::OK || body.is_empty() {
+        return Err(format!("{status} with {} bytes", body.len()));
     }
     Ok(())
 }
 
-// === impl Sender ===
-
-impl Sender {
-    /// Whether the connection takes another request.
-    async fn is_open(&mut self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.ready().await.is_ok(),
-            Self::Http2(sender) => sender.ready().await.is_ok(),
-        }
-    }
-
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
-        match self {
-            Self::Http1(sender) => sender.send_request(request).await,
-            Self::Http2(sender) => sender.send_request(request).await,
-        }
-    }
-}
-
 /// Clients of each kind: enough that each moment of a replacement meets all kinds.
-/// Whether a request on a reused connection was not processed: the connection ended before a response began, or
-/// said so by GOAWAY (RFC 9113 § 6.8). Browsers send it again.
-fn is_repeatable(error: &hyper::Error) -> bool {
-    let of_http2 =
-        std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
-    error.is_incomplete_message()
-        || error.is_canceled()
-        || of_http2
-            .is_some_and(|error| error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR))
-}
-
 const KEPT_ALIVE: usize = 3;
 const HANDSHAKING: usize = 2;
 const SOCKETS: usize = 6;
