@@ -106,7 +106,9 @@ async fn a_deployment_in_which_everything_changes_loses_nothing() {
     let replicas = [Replica::start(&config).await, Replica::start(&config).await];
     let pairs = [CertificatePair::new(), CertificatePair::new()];
     let mut browser = site.browser().at(replicas[1].address());
-    pairs.iter().for_each(|pair| browser.trust(pair.der()));
+    for pair in &pairs {
+        browser.trust(pair.der());
+    }
 
     let context = Arc::new(SoakContext {
         expectations: Expectations::new(),

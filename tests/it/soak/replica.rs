@@ -99,7 +99,7 @@ impl Replica {
     }
 }
 
-/// The number of a process's descriptors that are established TCP connections (proc_pid_net(5)).
+/// The number of a process's descriptors that are established TCP connections (`proc_pid_net(5)`).
 fn established_connections(process: u32) -> usize {
     let table = fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
     let rows = table
@@ -121,8 +121,13 @@ async fn ready_process(config: &Path, socket: &TcpListener) -> Arc<GatewayProces
     let (config, socket) = (config.to_owned(), socket.try_clone().unwrap());
     let starting = spawn_blocking(move || GatewayProcess::start_with_socket(&config, &socket));
     let process = starting.await.unwrap();
-    // A process that cannot reach the store yet is ready as well, but does not acknowledge revocations.
-    let is_ready = || process.is_ready() && process.metric("jitsi_auth_gateway_store_ready") >= 1.0;
+    // A process that does not reach the store or the provider yet is ready as well, but acknowledges no revocation, or
+    // completes no sign-in.
+    let gauges = [
+        "jitsi_auth_gateway_store_ready",
+        "jitsi_auth_gateway_provider_ready",
+    ];
+    let is_ready = || process.is_ready() && gauges.iter().all(|gauge| process.metric(gauge) >= 1.0);
     until("the process is ready", is_ready).await;
     Arc::new(process)
 }

@@ -127,6 +127,7 @@ impl From<StatusCode> for Interruption {
     fn from(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Denied(status.to_string()),
+            StatusCode::SERVICE_UNAVAILABLE => Self::GoingAway,
             _ => Self::Fault(status.to_string()),
         }
     }

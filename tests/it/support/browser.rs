@@ -319,6 +319,11 @@ impl Browser {
         match client_async(request, self.connect(&url).await).await {
             Ok((socket, _)) => Ok(socket),
             Err(tungstenite::Error::Http(answer)) => Err(answer.status()),
+            // hyper adds a second line, `Connection: close`, to the 101 of a server that begins to stop (`enforce_version`
+            // in its `src/proto/h1/conn.rs`). RFC 6455 § 4.1 takes the token from either line, this library does not.
+            Err(tungstenite::Error::Protocol(
+                tungstenite::error::ProtocolError::MissingConnectionUpgradeHeader,
+            )) => Err(StatusCode::SERVICE_UNAVAILABLE),
             Err(other) => panic!("{other}"),
         }
     }

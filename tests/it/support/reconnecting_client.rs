@@ -63,12 +63,11 @@ impl ReconnectingClient {
         let mut repeated = false;
         let response = loop {
             let message = self.message(request);
-            let sender = match &mut self.open {
-                Some(sender) => sender,
-                None => {
-                    let sender = connect(&self.browser, self.version).await?;
-                    self.open.insert(sender)
-                }
+            let sender = if let Some(sender) = &mut self.open {
+                sender
+            } else {
+                let sender = connect(&self.browser, self.version).await?;
+                self.open.insert(sender)
             };
             match sender.send(message).await {
                 Ok(response) => break response,
