@@ -112,7 +112,9 @@ impl Core {
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let [id, secret]: [String; 2] = [CLIENT_ID, CLIENT_SECRET].map(encoded);
         let credentials = BASE64_STANDARD.encode(format!("{id}:{secret}"));
-        let is_client = match self.behaviour().client_keys.clone() {
+        // The lock is not held while an assertion is checked, which takes it.
+        let client_keys = self.behaviour().client_keys.clone();
+        let is_client = match client_keys {
             None => authorization.is_some_and(|value| value == format!("Basic {credentials}")),
             Some(keys) => authorization.is_none() && self.is_assertion_of_client(&form, &keys),
         };
