@@ -26,7 +26,8 @@ def static():
         if name.endswith(".rlib")
     }
     program = OUTPUT / "static"
-    externs = [word for name in ("jitsi_auth_gateway", "config") for word in ("--extern", f"{name}={libraries[name]}")]
+    named = ("jitsi_auth_gateway", "config", "tikv_jemallocator")
+    externs = [word for name in named for word in ("--extern", f"{name}={libraries[name]}")]
     code, text = run(
         *("rustc", "--edition", "2024", "--crate-name", "static", "--crate-type", "bin", "--cfg", 'feature="demo"'),
         *("-C", "target-feature=+crt-static", "-C", "strip=symbols", "-L", f"dependency={ROOT}/target/debug/deps"),
