@@ -18,7 +18,7 @@ use crate::support::{
     site::{CLIENT_ID, ORIGIN},
 };
 
-/// The replicas, and what is changed.
+/// The replicas, with the certificates, rules and sessions that change while people use them.
 pub(super) struct Disturbances {
     /// The process of the second one stays.
     pub(super) replicas: [Replica; 2],
