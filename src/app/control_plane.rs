@@ -225,7 +225,9 @@ impl ControlPlane {
         handle: &GatewayHandle,
     ) {
         let GatewayHandle { tasks, stopped, .. } = handle;
-        for party in self.relying_parties.iter().flat_map(RelyingParties::iter) {
+        let parties = self.relying_parties.iter().flat_map(RelyingParties::iter);
+        let parties: Vec<_> = parties.cloned().collect();
+        for party in &parties {
             tasks.spawn(Arc::clone(party).run(stopped.clone()));
         }
         if let Some(compressor) = self.asset_compressor {
@@ -285,14 +287,13 @@ impl ControlPlane {
             presence,
             ..
         } = self.replication;
-        match config.store.first_operation_timeout() {
-            None => handle.opened.cancel(),
-            Some(patience) => {
-                let (known, opened) = (self.revocations, handle.opened.clone());
-                let opening = opening::open(known, patience, opened);
-                tasks.spawn(stopped.clone().run_until_cancelled_owned(opening));
-            }
-        }
+        let patience = config.store.first_operation_timeout();
+        let opening = opening::open(
+            opening::read_revocations(self.revocations, patience),
+            opening::discover_providers(parties),
+            handle.opened.clone(),
+        );
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(opening));
         tasks.spawn(revocations.run(Arc::clone(&store), stopped.clone()));
         tasks.spawn(presence.run(store, stopped.clone()));
     }

@@ -68,6 +68,8 @@ pub(crate) struct ProviderCache {
     current: ArcSwapOption<ProviderSnapshot>,
     /// Written by [`run`](Self::run) only.
     status: ArcSwap<ProviderStatus>,
+    /// Cancelled when the first discovery has ended, whatever it found.
+    discovered: CancellationToken,
     /// Locked during a refetch, so that concurrent tokens share one.
     refetches: Mutex<RefetchTimes>,
 }
@@ -123,6 +125,7 @@ impl ProviderCache {
             random,
             current: ArcSwapOption::empty(),
             status: ArcSwap::from_pointee(ProviderStatus::NeverReached { reason }),
+            discovered: CancellationToken::new(),
             refetches: Mutex::default(),
         })
     }
@@ -130,6 +133,11 @@ impl ProviderCache {
     /// The current snapshot; `None` until the first successful discovery.
     pub(crate) fn current(&self) -> Option<Arc<ProviderSnapshot>> {
         self.current.load_full()
+    }
+
+    /// Completes when the first discovery has ended, whatever it found.
+    pub(crate) async fn first_discovery(&self) {
+        self.discovered.cancelled().await;
     }
 
     pub(crate) fn status(&self) -> ProviderStatus {
@@ -152,6 +160,7 @@ impl ProviderCache {
                     backoff(failures)
                 }
             };
+            self.discovered.cancel();
             let pause = tokio::time::sleep(self.with_jitter(pause));
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;

@@ -120,6 +120,11 @@ impl RelyingParty {
         self.provider.run(stop).await;
     }
 
+    /// Completes when the first discovery has ended, whatever it found.
+    pub async fn first_discovery(&self) {
+        self.provider.first_discovery().await;
+    }
+
     /// The issuer identifier, as the configuration has it.
     pub fn issuer(&self) -> &str {
         &self.settings.issuer

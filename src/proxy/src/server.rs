@@ -15,6 +15,7 @@ mod client_stream;
 mod connection;
 mod control_http;
 mod drain_schedule;
+mod handshakes;
 mod http1;
 mod http2;
 mod listen_address;

@@ -1,6 +1,6 @@
 //! A store outage: counted uses are refused, everything else works.
 
-use std::time::Duration;
+use std::{net::TcpListener, time::Duration};
 
 use http::StatusCode;
 use serde_json::json;
@@ -44,4 +44,23 @@ async fn counted_uses_are_refused_while_the_store_is_down() {
     let entered = enter(&mut mia, &open.path, "Mia").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
     assert!(mia.socket("room=school-7b").await.is_ok());
+}
+
+#[tokio::test]
+async fn connections_wait_for_the_first_answer_of_the_provider() {
+    // The kernel accepts connections, and nothing answers.
+    let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+    let issuer = format!("http://{}", provider.local_addr().unwrap());
+    let options = SiteOptions::default().issuer(&issuer);
+    let site = Site::with(options).await;
+    let (status, body) = site.readiness().await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body["status"], "starting", "{body}");
+    // A provider that is down is an answer.
+    drop(provider);
+    let page = site.browser().navigate("/x").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    let (status, body) = site.readiness().await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["status"], "degraded", "{body}");
 }

@@ -16,7 +16,8 @@ use super::{AdminServer, JSON, shards, text};
 // === impl AdminServer ===
 
 impl AdminServer {
-    /// Answers 503 only during a shutdown, and at the start while new connections wait for the store.
+    /// Answers 503 only during a shutdown, and at the start while new connections wait for the
+    /// store and the provider.
     ///
     /// A provider, store or Prosody that is down is a reason, but the status stays 200: all replicas
     /// share them, so a load balancer would remove every replica, and users would get its error page
@@ -33,7 +34,7 @@ impl AdminServer {
             reasons.push("the gateway is stopping".to_owned());
         }
         if starting {
-            reasons.push("connections wait until the revocations in the store are read".to_owned());
+            reasons.push("connections wait for the first answers of the store and the provider".to_owned());
         }
         reasons.extend(providers.reasons());
         if let StoreState::Unreachable { reason } = &store {

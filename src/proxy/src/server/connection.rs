@@ -9,12 +9,12 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::{
     ACME_TLS_ALPN, Connection, Service,
     client_stream::ClientStream,
+    handshakes::TlsHandshakes,
     listener::{DetachedSocket, attach},
     proxy_protocol,
     write_timer::Backpressure,
@@ -42,7 +42,7 @@ pub(super) struct Client {
 /// Serves the connections of one worker, which share it.
 pub(super) struct ConnectionServer<S> {
     pub(super) service: Rc<S>,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<TlsHandshakes>,
     pub(super) metrics: Arc<WorkerMetrics>,
     /// The time that an idle connection stays open, and in which the head of a request arrives.
     pub(super) idle: Duration,

@@ -5,12 +5,12 @@ use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 use observe::metrics::WorkerMetrics;
 use rustls::ServerConfig;
 use tokio::sync::{mpsc, oneshot};
-use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
 use super::{
     DrainSchedule, Service, ServiceFactory,
     connection::{AcceptedConnection, ConnectionServer},
+    handshakes::TlsHandshakes,
     open_connections::OpenConnections,
 };
 
@@ -42,7 +42,7 @@ pub(super) async fn run<F: ServiceFactory>(
     let open = Rc::new(OpenConnections::new(Arc::clone(&metrics)));
     let server = Rc::new(ConnectionServer {
         service: Rc::clone(&service),
-        tls: tls.map(TlsAcceptor::from),
+        tls: tls.map(TlsHandshakes::new),
         metrics,
         idle,
     });

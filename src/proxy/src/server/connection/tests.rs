@@ -98,7 +98,7 @@ pub(in crate::server) struct Client {
 }
 
 impl Client {
-    pub(in crate::server) fn connect(tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
+    pub(in crate::server) fn connect(tls: Option<TlsHandshakes>, proxy_protocol: bool) -> Self {
         let (stream, server_end) = duplex(64 * 1024);
         let (drain, drained) = oneshot::channel();
         let metrics = Arc::<WorkerMetrics>::default();
@@ -322,8 +322,8 @@ fn alpn_selects_the_http_version() {
     });
 }
 
-/// A server's acceptor and a configuration that trusts its certificate.
-pub(in crate::server) fn tls() -> (TlsAcceptor, ClientConfig) {
+/// The handshakes of a server and a configuration that trusts its certificate.
+pub(in crate::server) fn tls() -> (TlsHandshakes, ClientConfig) {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
@@ -341,5 +341,5 @@ pub(in crate::server) fn tls() -> (TlsAcceptor, ClientConfig) {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    (TlsAcceptor::from(Arc::new(server)), client)
+    (TlsHandshakes::new(Arc::new(server)), client)
 }
