@@ -85,7 +85,7 @@ impl AuthorityClient {
         };
         let response = tokio::time::timeout(TIMEOUT, exchange)
             .await
-            .unwrap_or(Err(Error::Timeout(None)))?;
+            .unwrap_or_else(|_| Err(Error::Other("the authority does not answer".into())))?;
         if response.status().is_client_error() || response.status().is_server_error() {
             let asked = retry_after(response.headers(), &self.clock);
             *self

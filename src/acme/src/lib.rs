@@ -6,16 +6,18 @@
 //! [`ChallengeAnswers`](proxy::server::ChallengeAnswers), which handshakes and requests read.
 //!
 //! ```text
-//! schedule    when to order, when to try again: pure
-//! task        the loop, with the lock of a shared directory
-//! account     the stored account, or a new one
-//! order       names → challenges → certificate
-//! challenge   what the listeners answer
+//! schedule      when to order, when to try again: pure
+//! task          the loop, with the lock of a shared directory
+//! account       the stored account, or a new one
+//! order         names → challenges
+//! finalization  challenges → certificate
+//! challenge     what the listeners answer
 //! ```
 
 mod account;
 mod authority_client;
 mod challenge;
+mod finalization;
 mod order;
 mod order_error;
 mod renewal_info;

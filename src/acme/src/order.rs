@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     challenge::{PublishedChallenges, SharedChallenge},
+    finalization::finalize,
     order_error::OrderError,
     renewal_info::certificate_id,
     settings::{AcmeSettings, ChallengeKind},
@@ -60,8 +61,7 @@ impl OrderContext<'_> {
         let mut params = CertificateParams::new(self.settings.names.as_slice())?;
         params.distinguished_name = DistinguishedName::new();
         let request = params.serialize_request(&key)?;
-        order.finalize_csr(request.der()).await?;
-        let chain = order.poll_certificate(&PATIENCE).await?;
+        let chain = finalize(&mut order, request.der(), &PATIENCE).await?;
         let issued = IssuedCertificate {
             chain,
             key: Zeroizing::new(key.serialize_pem()),

@@ -70,7 +70,7 @@ fn is_about_account(problem: &instant_acme::Problem) -> bool {
         .any(|kind| is_of(problem, kind))
 }
 
-fn is_of(problem: &instant_acme::Problem, kind: &str) -> bool {
+pub(crate) fn is_of(problem: &instant_acme::Problem, kind: &str) -> bool {
     let known = problem.r#type.as_deref().unwrap_or_default();
     known.strip_prefix("urn:ietf:params:acme:error:") == Some(kind)
 }
