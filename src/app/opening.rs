@@ -84,7 +84,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn listeners_open_when_both_are_done() {
         for (store, provider) in [(true, false), (false, true), (true, true)] {
-            let wait = async |done: bool| if done { ready(()).await } else { pending().await };
+            let wait = async |done: bool| {
+                if done {
+                    ready(()).await
+                } else {
+                    pending().await
+                }
+            };
             let opened = CancellationToken::new();
             let opening = open(wait(store), wait(provider), opened.clone());
             let _ = timeout(PATIENCE, opening).await;

@@ -34,7 +34,9 @@ impl AdminServer {
             reasons.push("the gateway is stopping".to_owned());
         }
         if starting {
-            reasons.push("connections wait for the first answers of the store and the provider".to_owned());
+            reasons.push(
+                "connections wait for the first answers of the store and the provider".to_owned(),
+            );
         }
         reasons.extend(providers.reasons());
         if let StoreState::Unreachable { reason } = &store {
