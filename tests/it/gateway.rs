@@ -52,6 +52,7 @@ mod several_providers;
 mod shard_names;
 mod sign_in;
 mod sign_in_parameters;
+mod sign_in_rush;
 mod step_up;
 mod stopping;
 mod store_faults;

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use http::{Method, Request, StatusCode, header};
@@ -18,7 +19,7 @@ use hyper::body::Incoming;
 use model::{clock::Clock, random::Random, session::RequestCookies};
 use secrecy::SecretString;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::{grants::Grants, signing_key::SigningKey};
@@ -81,6 +82,8 @@ pub struct DevProviderState {
     classes: Mutex<Vec<String>>,
     /// Whether the token endpoint is down.
     overloaded: AtomicBool,
+    /// How long each response takes.
+    latency: Mutex<Duration>,
     clients: Mutex<Vec<DevClient>>,
     grants: Mutex<Grants>,
     key: SigningKey,
@@ -107,6 +110,7 @@ impl DevProvider {
             without_sid: AtomicBool::new(false),
             classes: Mutex::default(),
             overloaded: AtomicBool::new(false),
+            latency: Mutex::default(),
             clients: Mutex::new(settings.clients),
             grants: Mutex::default(),
             key: SigningKey::generate(&random)?,
@@ -184,6 +188,11 @@ impl DevProviderState {
         self.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
+    /// Sets how long each response takes, beside the time to compute it.
+    pub fn set_latency(&self, latency: Duration) {
+        *self.latency() = latency;
+    }
+
     /// Issues a logout token (OpenID Connect Back-Channel Logout 1.0 § 2.4) for the caller to send
     /// to the client.
     pub fn logout_token(
@@ -209,6 +218,10 @@ impl DevProviderState {
     async fn handle(&self, request: Request<Incoming>) -> HttpResponse {
         if !self.has_own_authority(&request) {
             return server::text(StatusCode::MISDIRECTED_REQUEST, "not the provider's host");
+        }
+        let latency = *self.latency();
+        if !latency.is_zero() {
+            sleep(latency).await;
         }
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default().to_owned();
@@ -292,6 +305,10 @@ impl DevProviderState {
 
     fn classes(&self) -> MutexGuard<'_, Vec<String>> {
         self.classes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latency(&self) -> MutexGuard<'_, Duration> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn grants(&self) -> MutexGuard<'_, Grants> {

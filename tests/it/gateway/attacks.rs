@@ -205,7 +205,7 @@ impl Attack {
         println!(
             "{}: {described}; {} counted {counted}\n  echo p99 {:?} quiet, {:?} attacked; without the gateway \
              {:?} and {:?}\n  slowest answer {:?} quiet, {:?} attacked; {} failed quiet, and attacked {:?}\n  memory {} KiB \
-             before, {} at most, {} after; {} descriptors at most, {} after; {} ticks",
+             before, {} at most, {} after; {} descriptors at most, {} after; {} ticks; {} bytes in a send queue at most",
             self.name,
             self.limit.unwrap_or("nothing"),
             quiet.echo_p99(),
@@ -222,6 +222,7 @@ impl Attack {
             peak.descriptors,
             after.descriptors,
             after.ticks - usage_before.ticks,
+            peak.send_queue,
         );
         let mut check = |held: bool, fault: &str| {
             if !held {
@@ -237,6 +238,10 @@ impl Attack {
         check(attacked.failures.is_empty(), "requests of visitors failed");
         let waited = attacked.answer_p95() >= ANSWER_TIMEOUT && quiet.is_compared();
         check(!waited, "visitors waited");
+        check(
+            peak.send_queue <= SEND_QUEUE,
+            "the kernel keeps too much for one client",
+        );
         if let Err(fault) = attacked.check_echoes(90, &quiet) {
             check(false, &fault);
         }
@@ -283,6 +288,10 @@ const FEW_DESCRIPTORS: usize = 10;
 
 /// The most memory of a connection, in KiB: unread answers are most of it (docs/security.md has 180 KiB).
 const CONNECTION_MEMORY: u64 = 256;
+
+/// The most bytes that the kernel keeps for one client: the unsent ones of `acceptor.rs`, one write of TLS records, and
+/// what is in flight.
+const SEND_QUEUE: u64 = 512 * 1024;
 
 /// The time in which a visitor gets an answer. One of twenty, and all on a busy machine, may take longer, up to the
 /// time after which they have failed.

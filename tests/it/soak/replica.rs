@@ -121,13 +121,8 @@ async fn ready_process(config: &Path, socket: &TcpListener) -> Arc<GatewayProces
     let (config, socket) = (config.to_owned(), socket.try_clone().unwrap());
     let starting = spawn_blocking(move || GatewayProcess::start_with_socket(&config, &socket));
     let process = starting.await.unwrap();
-    // A process that does not reach the store or the provider yet is ready as well, but acknowledges no revocation, or
-    // completes no sign-in.
-    let gauges = [
-        "jitsi_auth_gateway_store_ready",
-        "jitsi_auth_gateway_provider_ready",
-    ];
-    let is_ready = || process.is_ready() && gauges.iter().all(|gauge| process.metric(gauge) >= 1.0);
+    // A process that does not reach the store yet is ready as well, but acknowledges no revocation.
+    let is_ready = || process.is_ready() && process.metric("jitsi_auth_gateway_store_ready") >= 1.0;
     until("the process is ready", is_ready).await;
     Arc::new(process)
 }

@@ -111,6 +111,22 @@ impl GatewayProcess {
         }
     }
 
+    /// The most bytes that the kernel keeps for one client of HTTPS: not sent, or not acknowledged (`tx_queue`,
+    /// proc_pid_net(5)).
+    pub(crate) fn longest_send_queue(&self) -> u64 {
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.id())).unwrap();
+        let port = format!(":{:04X}", self.https.unwrap().port());
+        let queues = table.lines().filter_map(|row| {
+            let mut fields = row.split_whitespace().skip(1);
+            let local = fields.next()?;
+            let queue = fields.nth(2)?.split(':').next()?;
+            local
+                .ends_with(&port)
+                .then(|| u64::from_str_radix(queue, 16).unwrap())
+        });
+        queues.max().unwrap_or_default()
+    }
+
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

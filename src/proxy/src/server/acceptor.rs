@@ -107,6 +107,7 @@ fn admit(
 fn set_tcp_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(MOST_UNSENT_BYTES)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_TIME)
         .with_interval(KEEPALIVE_INTERVAL)
@@ -129,6 +130,11 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// The bytes that the kernel keeps of a client that does not read, beside those in flight (`TCP_NOTSENT_LOWAT`, tcp(7)).
+/// By default they grow to four megabytes, of kernel memory that counts against the limit of a container. Eight TLS
+/// records keep the window of any client full while the worker does other things.
+const MOST_UNSENT_BYTES: u32 = 128 * 1024;
 
 /// A phone without network is detected within a minute: 30 s, then three probes of 10 s.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(30);

@@ -37,6 +37,8 @@ pub(super) struct Peak {
     /// Resident memory, in KiB.
     pub(super) resident: u64,
     pub(super) descriptors: usize,
+    /// Bytes that the kernel keeps for one client.
+    pub(super) send_queue: u64,
 }
 
 // === impl Scene ===
@@ -102,6 +104,7 @@ impl Scene {
             } = self.process.usage();
             peak.resident = peak.resident.max(resident);
             peak.descriptors = peak.descriptors.max(descriptors);
+            peak.send_queue = peak.send_queue.max(self.process.longest_send_queue());
         }
         let ended = Instant::now();
         // The last answers of the slice come behind its end.
