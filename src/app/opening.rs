@@ -86,9 +86,9 @@ mod tests {
         for (store, provider) in [(true, false), (false, true), (true, true)] {
             let wait = async |done: bool| {
                 if done {
-                    ready(()).await
+                    ready(()).await;
                 } else {
-                    pending().await
+                    pending::<()>().await;
                 }
             };
             let opened = CancellationToken::new();

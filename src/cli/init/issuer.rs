@@ -91,6 +91,9 @@ fn settings(issuer: &str) -> OidcSettings {
         signed_out_uri: unused(),
         insecure_trust_unverified_email: false,
         revalidate: None,
+        push: oidc::PushPolicy::Never,
+        form_post: false,
+        silent_renewal: false,
     }
 }
 

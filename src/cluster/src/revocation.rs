@@ -64,6 +64,9 @@ pub enum Selector {
     /// An operator's command: all sessions of a person by the subject in audit lines, except those
     /// that begin later, or one session by id. No subject is a session id.
     Operator(String),
+    /// All sessions and passes of a person by the subject in audit lines, except those that begin later: the person
+    /// signed out everywhere.
+    Person(String),
     /// One gateway session by id, which the provider no longer confirms.
     Invalidated(SessionId),
 }

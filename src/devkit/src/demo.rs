@@ -26,7 +26,7 @@ use self::private_directory::PrivateDirectory;
 use super::{
     DevkitError,
     meeting::{DevMeeting, DevMeetingSettings},
-    provider::{DevAccount, DevClient, DevProvider, DevProviderSettings},
+    provider::{DevAccount, DevClient, DevProvider, DevProviderSettings, PushSupport},
 };
 
 mod private_directory;
@@ -103,6 +103,7 @@ impl Demo {
             clients: Vec::new(),
             accounts: DevAccount::demonstration(),
             refresh_tokens: true,
+            pushed_requests: PushSupport::None,
         };
         let provider = DevProvider::bind(any, settings, clock.clone(), random.clone()).await?;
         let plan = GatewayPlan {

@@ -33,6 +33,7 @@ mod authorization;
 mod grants;
 mod logout;
 mod pages;
+mod pushed_requests;
 mod signing_key;
 mod token_endpoint;
 
@@ -54,6 +55,20 @@ pub struct DevProviderSettings {
     pub accounts: Vec<DevAccount>,
     /// Whether sign-ins give refresh tokens; each is redeemed once.
     pub refresh_tokens: bool,
+    /// Whether authorization requests can be pushed.
+    pub pushed_requests: PushSupport,
+}
+
+/// Whether a provider takes pushed authorization requests (RFC 9126).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PushSupport {
+    /// It has no endpoint for them.
+    #[default]
+    None,
+    /// It takes them.
+    Offered,
+    /// It takes no others.
+    Required,
 }
 
 /// A client registration (OpenID Connect Core 1.0 § 3.1.2.1).
@@ -76,6 +91,7 @@ pub struct DevProviderState {
     authorities: [String; 2],
     accounts: Mutex<Vec<DevAccount>>,
     refresh_tokens: bool,
+    pushed_requests: PushSupport,
     /// Whether ID tokens name no session.
     without_sid: AtomicBool,
     /// The authentication context classes beside the plain one.
@@ -107,6 +123,7 @@ impl DevProvider {
             authorities: [local.to_string(), format!("localhost:{}", local.port())],
             accounts: Mutex::new(settings.accounts),
             refresh_tokens: settings.refresh_tokens,
+            pushed_requests: settings.pushed_requests,
             without_sid: AtomicBool::new(false),
             classes: Mutex::default(),
             overloaded: AtomicBool::new(false),
@@ -244,10 +261,16 @@ impl DevProviderState {
         match head.uri.path() {
             "/.well-known/openid-configuration" => self.discovery(),
             "/jwks" => server::response(StatusCode::OK, JSON, self.key.jwks().to_owned()),
-            "/authorize" => self.authorize(parameters, cookies),
+            "/authorize" => match self.pushed(parameters) {
+                Ok(parameters) => self.authorize(&parameters, cookies),
+                Err(reason) => server::text(StatusCode::BAD_REQUEST, reason),
+            },
             "/sign-in" if posted && !is_cross_site(&head) => self.sign_in(&form),
-            "/token" if self.overloaded.load(Ordering::Relaxed) => {
+            "/token" | "/par" if self.overloaded.load(Ordering::Relaxed) => {
                 server::text(StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+            }
+            "/par" if posted && self.pushed_requests != PushSupport::None => {
+                self.push(&head.headers, &form)
             }
             "/token" if posted => self.exchange(&head.headers, &form),
             "/userinfo" => self.userinfo(&head.headers),
@@ -265,7 +288,7 @@ impl DevProviderState {
 
     fn discovery(&self) -> HttpResponse {
         let at = |path: &str| format!("{}{path}", self.issuer);
-        let document = json!({
+        let mut document = json!({
             "issuer": self.issuer,
             "authorization_endpoint": at("/authorize"),
             "token_endpoint": at("/token"),
@@ -286,6 +309,21 @@ impl DevProviderState {
             "prompt_values_supported": ["none", "login", "select_account"],
             "authorization_response_iss_parameter_supported": true,
         });
+        if self.pushed_requests != PushSupport::None
+            && let Some(members) = document.as_object_mut()
+        {
+            let is_required = self.pushed_requests == PushSupport::Required;
+            members.extend([
+                (
+                    "pushed_authorization_request_endpoint".to_owned(),
+                    at("/par").into(),
+                ),
+                (
+                    "require_pushed_authorization_requests".to_owned(),
+                    is_required.into(),
+                ),
+            ]);
+        }
         server::response(StatusCode::OK, JSON, document.to_string())
     }
 

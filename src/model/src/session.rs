@@ -342,6 +342,9 @@ pub const HINT_COOKIE: &str = "__Secure-gateway-hint";
 /// provider's id, which is no secret; it only orders the choice.
 pub const PROVIDER_COOKIE: &str = "__Host-gateway-provider";
 
+/// The cookie of a browser whose session could not be renewed a moment ago, as the provider could not be asked.
+pub const POSTPONED_COOKIE: &str = "__Host-gateway-postponed";
+
 /// Browsers keep 4096 bytes of name, value and attributes together (RFC 6265bis § 5.6); name and
 /// attributes need less than 296.
 pub const MAX_COOKIE_BYTES: usize = 3800;

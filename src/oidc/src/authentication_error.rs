@@ -34,6 +34,9 @@ pub enum AuthenticationError {
     /// Another `error` of the authorization endpoint, such as `invalid_request`.
     #[error("the provider refused the authorization request")]
     RequestRefused,
+    /// The authorization request could not be pushed to the provider (RFC 9126).
+    #[error("the authorization request could not be pushed")]
+    PushEndpoint(#[source] FetchError),
     /// The request to the token endpoint failed.
     #[error("the request to the token endpoint failed")]
     TokenEndpoint(#[source] FetchError),
@@ -124,6 +127,7 @@ impl AuthenticationError {
             Self::InteractionNeeded => "interaction_needed",
             Self::ProviderTrouble => "provider_trouble",
             Self::RequestRefused => "request_refused",
+            Self::PushEndpoint(_) => "push_endpoint_failed",
             Self::TokenEndpoint(FetchError::Unreachable(_)) => "token_endpoint_unreachable",
             Self::TokenEndpoint(FetchError::Broken(_)) => "token_endpoint_broken_off",
             Self::TokenEndpoint(FetchError::Timeout) => "token_endpoint_timeout",
@@ -165,7 +169,7 @@ impl AuthenticationError {
             }
             Self::Cancelled => SignInReason::Cancelled,
             Self::InteractionNeeded => SignInReason::InteractionNeeded,
-            Self::ProviderTrouble => SignInReason::ProviderTrouble,
+            Self::ProviderTrouble | Self::PushEndpoint(_) => SignInReason::ProviderTrouble,
             Self::RequestRefused => SignInReason::RequestRefused,
             Self::TokenEndpoint(_) => SignInReason::TokenEndpoint,
             Self::CodeRefused => SignInReason::CodeRefused,
@@ -197,7 +201,11 @@ impl AuthenticationError {
             | Self::Nonce
             | Self::IdToken(TokenError::Expired) => AuthenticationErrorClass::TryAgain,
             Self::NotReady | Self::ProviderTrouble => AuthenticationErrorClass::Unavailable,
-            Self::TokenEndpoint(error) | Self::UserinfoEndpoint(error) if error.is_transient() => {
+            Self::PushEndpoint(error)
+            | Self::TokenEndpoint(error)
+            | Self::UserinfoEndpoint(error)
+                if error.is_transient() =>
+            {
                 AuthenticationErrorClass::Unavailable
             }
             _ => AuthenticationErrorClass::Provider,
@@ -218,6 +226,14 @@ impl AuthenticationError {
                 Self::InteractionNeeded
             }
             "server_error" | "temporarily_unavailable" => Self::ProviderTrouble,
+            _ => Self::RequestRefused,
+        }
+    }
+
+    /// Classifies `error` of the response to a pushed request (RFC 9126 § 2.3).
+    pub(crate) fn from_push_error(error: &str) -> Self {
+        match error {
+            "invalid_client" | "unauthorized_client" => Self::ClientRefused,
             _ => Self::RequestRefused,
         }
     }

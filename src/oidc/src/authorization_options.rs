@@ -16,6 +16,8 @@ pub struct AuthorizationOptions<'o> {
     pub ui_locales: Option<&'o str>,
     /// `login_hint`: the e-mail address that the person typed.
     pub login_hint: Option<&'o str>,
+    /// `id_token_hint`: the ID token of the session that is renewed.
+    pub id_token_hint: Option<&'o str>,
     /// `acr_values`: the wanted authentication context classes, the preferred first.
     pub acr_values: &'o [String],
     /// `max_age`: the longest time since the person was authenticated.
@@ -43,6 +45,9 @@ impl AuthorizationOptions<'_> {
             && !added.iter().any(|(name, _)| *name == LOGIN_HINT)
         {
             added.push((LOGIN_HINT, address.to_owned()));
+        }
+        if let Some(hint) = self.id_token_hint {
+            added.push(("id_token_hint", hint.to_owned()));
         }
         if !self.acr_values.is_empty() {
             added.push(("acr_values", self.acr_values.join(" ")));

@@ -7,6 +7,7 @@
 
 use std::{fmt, pin::Pin};
 
+use observe::error_chain;
 use openidconnect::{
     AdditionalClaims, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
     ClientSecret, CsrfToken, EndSessionUrl, EndpointNotSet, EndpointSet, ExtraTokenFields,
@@ -22,6 +23,7 @@ use openidconnect::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 use url::Url;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
     client_assertion::ClientAssertions,
     discovery::ProviderMetadata,
     http::{Endpoint, FetchError, Fetcher},
+    pushed_request::PushedRequests,
 };
 use model::{
     authorization_parameters::AuthorizationParameters, clock::Clock, jws::ClaimsSet, random::Random,
@@ -52,6 +55,8 @@ pub(crate) struct CodeFlow {
     assertions: Option<ClientAssertions>,
     scopes: Vec<Scope>,
     parameters: AuthorizationParameters,
+    form_post: bool,
+    pushed_requests: Option<PushedRequests>,
     end_session: Option<EndSessionUrl>,
     signed_out: PostLogoutRedirectUrl,
 }
@@ -141,6 +146,8 @@ impl CodeFlow {
             assertions,
             scopes: scopes.cloned().map(Scope::new).collect(),
             parameters: settings.parameters.clone(),
+            form_post: settings.form_post,
+            pushed_requests: PushedRequests::new(settings, metadata)?,
             end_session,
             signed_out: PostLogoutRedirectUrl::from_url(settings.signed_out_uri.clone()),
         })
@@ -169,9 +176,41 @@ impl CodeFlow {
                 Prompt::Login => CoreAuthPrompt::Login,
             });
         }
+        if self.form_post {
+            request = request.add_extra_param("response_mode", "form_post");
+        }
         let (mut url, _, _) = request.url();
         options.add_to(&mut url, &self.parameters);
         url
+    }
+
+    /// Whether authorization requests are pushed.
+    pub(crate) fn pushes_requests(&self) -> bool {
+        self.pushed_requests.is_some()
+    }
+
+    /// The address that the browser is sent to for an authorization request: a reference to it, if requests are
+    /// pushed.
+    pub(crate) async fn push(
+        &self,
+        request: Url,
+        fetcher: &Fetcher,
+    ) -> Result<Url, AuthenticationError> {
+        let Some(pushed_requests) = &self.pushed_requests else {
+            return Ok(request);
+        };
+        let pushed = pushed_requests.push(&request, self.assertion_parameters(), fetcher);
+        match pushed.await {
+            Err(error) if !pushed_requests.is_required => {
+                let reason = error_chain(&error);
+                warn!(
+                    reason,
+                    "an authorization request was not pushed; its parameters go through the browser"
+                );
+                Ok(request)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Exchanges the code for tokens (OpenID Connect Core 1.0 § 3.1.3).

@@ -27,12 +27,23 @@ pub struct ProviderMetadata {
     pub key_set: Url,
     /// `userinfo_endpoint`, as the gateway reaches it; optional.
     pub userinfo: Option<Url>,
+    /// Where authorization requests can be pushed; optional (RFC 9126 § 5).
+    pub push_endpoint: Option<PushEndpoint>,
     /// `authorization_response_iss_parameter_supported` (RFC 9207 § 3).
     pub issuer_in_responses: bool,
     /// `backchannel_logout_supported` (Back-Channel Logout 1.0 § 2.1).
     pub back_channel_logout: bool,
     /// `frontchannel_logout_supported` (Front-Channel Logout 1.0 § 3).
     pub front_channel_logout: bool,
+}
+
+/// The endpoint of pushed authorization requests (RFC 9126 § 5).
+#[derive(Clone, Debug)]
+pub struct PushEndpoint {
+    /// `pushed_authorization_request_endpoint`, as the gateway reaches it.
+    pub url: Url,
+    /// `require_pushed_authorization_requests`.
+    pub is_required: bool,
 }
 
 /// Why the provider's metadata or key set cannot be used.
@@ -137,6 +148,7 @@ impl ProviderMetadata {
         let for_gateway = |name, url: &str| rewriter.for_gateway(name, url);
         let (authorization, token, jwks) = ("authorization_endpoint", "token_endpoint", "jwks_uri");
         let (end_session, userinfo) = ("end_session_endpoint", "userinfo_endpoint");
+        let push = "pushed_authorization_request_endpoint";
         Ok(Self {
             authorization: for_browser(authorization, raw.required(authorization)?)?,
             end_session: raw
@@ -148,6 +160,15 @@ impl ProviderMetadata {
             userinfo: raw
                 .optional(userinfo)
                 .map(|url| for_gateway(userinfo, url))
+                .transpose()?,
+            push_endpoint: raw
+                .optional(push)
+                .map(|url| {
+                    Ok::<_, DiscoveryError>(PushEndpoint {
+                        url: for_gateway(push, url)?,
+                        is_required: raw.is_true("require_pushed_authorization_requests"),
+                    })
+                })
                 .transpose()?,
             issuer_in_responses: raw.is_true("authorization_response_iss_parameter_supported"),
             back_channel_logout: raw.is_true("backchannel_logout_supported"),

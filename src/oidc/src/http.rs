@@ -38,6 +38,8 @@ pub(crate) enum Endpoint {
     Discovery,
     /// `jwks_uri`.
     KeySet,
+    /// `pushed_authorization_request_endpoint`.
+    PushedRequest,
     /// `token_endpoint`.
     Token,
     /// `userinfo_endpoint`.
@@ -180,6 +182,7 @@ impl Endpoint {
         match self {
             Self::Discovery => ProviderRequest::Description,
             Self::KeySet => ProviderRequest::Keys,
+            Self::PushedRequest => ProviderRequest::PushedRequest,
             Self::Token => ProviderRequest::Tokens,
             Self::Userinfo => ProviderRequest::Userinfo,
         }
@@ -223,7 +226,7 @@ fn get_request(url: &Url) -> Request<Vec<u8>> {
 
 /// The URL as a [`Uri`]. `url` accepts a few characters that `http` refuses; such a URL becomes
 /// `/`, and the request fails.
-fn to_uri(url: &Url) -> Uri {
+pub(crate) fn to_uri(url: &Url) -> Uri {
     let mut url = url.clone();
     url.set_fragment(None);
     url.as_str().parse().unwrap_or_default()

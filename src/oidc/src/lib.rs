@@ -37,6 +37,7 @@ mod id_token;
 mod logout_token;
 mod probe;
 mod provider_cache;
+mod pushed_request;
 mod refresh;
 mod relying_parties;
 mod relying_party;
@@ -53,12 +54,13 @@ pub use self::{
     claims::identity_from_claims,
     client_assertion::{ClientKey, ClientKeyError, KeyAuthentication},
     code_flow::Prompt,
-    discovery::{DiscoveryError, Document, ProviderMetadata},
+    discovery::{DiscoveryError, Document, ProviderMetadata, PushEndpoint},
     endpoint_rewriter::EndpointRewriter,
     http::FetchError,
     logout_token::{LogoutRequest, LogoutTokenError},
     probe::{ProviderDescription, ProviderProbe, ProviderProbeError},
     provider_cache::ProviderStatus,
+    pushed_request::PushPolicy,
     refresh::{RefreshError, RefreshGrant, RefreshedUser, SessionEnd},
     relying_parties::RelyingParties,
     relying_party::{AuthenticatedUser, ProviderUnavailable, RelyingParty},

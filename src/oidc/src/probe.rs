@@ -116,7 +116,12 @@ impl ProviderProbe {
         let url = provider
             .flow
             .authorization_url(state, nonce, verifier, &options);
-        self.fetcher.get(&url).await
+        // A refusal shows in the answer to the plain request, and in that to the request for tokens.
+        let address = match provider.flow.push(url.clone(), &self.fetcher).await {
+            Err(AuthenticationError::PushEndpoint(error)) => return Err(error),
+            pushed => pushed.unwrap_or(url),
+        };
+        self.fetcher.get(&address).await
     }
 
     /// Sends a logout request without a session; `None` if the provider has no

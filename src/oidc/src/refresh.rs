@@ -53,6 +53,9 @@ pub enum SessionEnd {
     /// The answer is about another person.
     #[error("the answer has another subject")]
     OtherSubject,
+    /// The provider does not sign the person in without a page: the session there is over, or the account disabled.
+    #[error("the person has to sign in again")]
+    SignInRequired,
 }
 
 // === impl RelyingParty ===
@@ -122,6 +125,7 @@ impl SessionEnd {
         match self {
             Self::GrantRefused => "grant_refused",
             Self::OtherSubject => "other_subject",
+            Self::SignInRequired => "sign_in_required",
         }
     }
 }

@@ -145,6 +145,13 @@ impl RelyingParty {
         self.settings.revalidate
     }
 
+    /// The age at which a session without a refresh token is renewed by the browser; `None` for never.
+    pub fn silent_renewal(&self) -> Option<Duration> {
+        self.settings
+            .revalidate
+            .filter(|_| self.settings.silent_renewal)
+    }
+
     /// State of the provider's metadata.
     pub fn status(&self) -> ProviderStatus {
         self.provider.status()
@@ -172,6 +179,22 @@ impl RelyingParty {
         let provider = self.provider.current().ok_or(ProviderUnavailable)?;
         let flow = &provider.flow;
         Ok(flow.authorization_url(state, nonce, verifier, options))
+    }
+
+    /// Whether the address of an authorization request has to be [pushed](Self::push).
+    pub fn pushes_requests(&self) -> bool {
+        let provider = self.provider.current();
+        provider.is_some_and(|provider| provider.flow.pushes_requests())
+    }
+
+    /// Pushes an authorization request to the provider (RFC 9126), and gives the address with the reference to it; the
+    /// same address, if the provider takes it, too, when it cannot be pushed.
+    pub async fn push(&self, request: Url) -> Result<Url, AuthenticationError> {
+        let provider = self
+            .provider
+            .current()
+            .ok_or(AuthenticationError::NotReady)?;
+        provider.flow.push(request, &self.provider.fetcher).await
     }
 
     /// Completes a sign-in. `nonce` and `verifier` are the secrets of the pending sign-in that the

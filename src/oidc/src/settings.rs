@@ -9,7 +9,7 @@ use model::{
 use secrecy::SecretString;
 use url::Url;
 
-use crate::client_assertion::KeyAuthentication;
+use crate::{PushPolicy, client_assertion::KeyAuthentication};
 
 /// The provider, and the gateway's client registration there.
 #[derive(Clone, Debug)]
@@ -48,6 +48,12 @@ pub struct OidcSettings {
     pub leeway: Duration,
     /// How often the provider is asked again about a session in use; `None` for never.
     pub revalidate: Option<Duration>,
+    /// Whether authorization requests are pushed.
+    pub push: PushPolicy,
+    /// Whether the provider answers by a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+    pub form_post: bool,
+    /// Whether sessions without a refresh token are renewed by the browser, with `prompt=none`.
+    pub silent_renewal: bool,
     /// `redirect_uri`: `<public_url>/_gateway/callback`, with the id of one of several providers.
     pub redirect_uri: Url,
     /// `post_logout_redirect_uri` of RP-initiated logout.
@@ -143,6 +149,12 @@ pub enum OidcSetupError {
     /// `algorithms` has an unknown or symmetric algorithm, or `none`.
     #[error("{0:?} is not an algorithm that an id token may be signed with")]
     Algorithm(String),
+    /// Requests have to be pushed, and the provider's metadata name no endpoint for it.
+    #[error(
+        "the provider has no pushed_authorization_request_endpoint, which oidc.pushed_authorization_requests = \
+         \"required\" needs"
+    )]
+    NoPushEndpoint,
     /// `algorithms` is empty.
     #[error("no algorithm is allowed for id tokens")]
     NoAlgorithm,

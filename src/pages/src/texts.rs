@@ -74,7 +74,7 @@ macro_rules! sections {
 sections! {
     Words {
         room person rule request_id reference asked_host site_host account site home room_page
-        sign_in other_account sign_out again or
+        sign_in other_account sign_out sign_out_everywhere again or
     }
     Names { empty too_long reserved characters not_allowed }
     Start {

@@ -222,11 +222,12 @@ pub(crate) fn signed_in(session: &Session, context: &RequestContext) {
     );
 }
 
-/// A user signed out.
-pub(crate) fn signed_out(session: &Session, context: &RequestContext) {
+/// A user signed out, in one browser or everywhere.
+pub(crate) fn signed_out(session: &Session, everywhere: bool, context: &RequestContext) {
     info!(
         target: "audit",
         event = "signed_out",
+        everywhere,
         subject = session.identity().subject,
         session = session.id().as_str(),
         request = %context.id,
@@ -243,6 +244,7 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
             ("provider_subject", &**id)
         }
         Selector::Link(id) => ("link", &**id),
+        Selector::Person(id) => ("person", &**id),
         Selector::Operator(id) => ("operator", &**id),
     };
     info!(

@@ -19,7 +19,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 pub(crate) use self::{
     acme_challenge::acme_challenge,
     landing::start_page,
-    sign_in::{AcceptedLogoutTokens, LoginError, RedeemedStates, SignInFlow, sign_in_flow},
+    sign_in::{
+        AcceptedLogoutTokens, LoginError, RedeemedStates, SignInFlow, renewal_address, sign_in_flow,
+    },
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,
@@ -67,11 +69,10 @@ pub(crate) async fn answer(
             Err(ContextError::NotFound.into())
         }
         Endpoint::Callback(_) if *request.method() == Method::POST => {
-            sign_in::record_posted_callback(&worker.metrics, context);
-            Err(ContextError::Method { allow: "GET, HEAD" }.into())
+            sign_in::posted_callback(request).await
         }
         _ if !reading => Err(ContextError::Method { allow: "GET, HEAD" }.into()),
-        Endpoint::Login => sign_in::login(worker, &request, responder, context),
+        Endpoint::Login => sign_in::login(worker, &request, responder, context).await,
         Endpoint::Callback(provider) => {
             sign_in::callback(worker, provider.as_ref(), &request, responder, context).await
         }

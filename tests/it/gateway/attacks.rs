@@ -286,8 +286,8 @@ const LINGERING: u64 = 2 * 20;
 /// Those of the visitors' requests at a moment.
 const FEW_DESCRIPTORS: usize = 10;
 
-/// The most memory of a connection, in KiB: unread answers are most of it (docs/security.md has 180 KiB).
-const CONNECTION_MEMORY: u64 = 256;
+/// The most memory of a connection, in KiB: unread answers are most of it (docs/security.md has 240 KiB).
+const CONNECTION_MEMORY: u64 = 300;
 
 /// The most bytes that the kernel keeps for one client: the unsent ones of `acceptor.rs`, one write of TLS records, and
 /// what is in flight.

@@ -8,9 +8,10 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{CREATE, sid_of};
+use super::{CREATE, revalidation::is_open, sid_of};
 use crate::support::{
     browser::{Browser, Page, Socket, encode},
+    logs::Logs,
     site::{CLIENT_ID, ORIGIN, Site, SiteOptions},
 };
 
@@ -46,6 +47,35 @@ async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<Page> {
     let sid = sid_of(&created.text()).to_owned();
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
     tokio::spawn(async move { browser.bosh("room=x", &poll).await })
+}
+
+#[tokio::test]
+async fn a_sign_out_on_all_devices_ends_the_sessions_of_that_person_only() {
+    let logs = Logs::keep();
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut other_device = site.signed_in("max").await;
+    let mut mia = site.signed_in("mia").await;
+    let mut here = max.socket("room=x").await.unwrap();
+    let mut there = other_device.socket("room=x").await.unwrap();
+    let mut of_mia = mia.socket("room=x").await.unwrap();
+    site.clock_control.advance(Duration::from_secs(1));
+    let start = max.navigate("/").await;
+    assert!(start.text().contains("/_gateway/logout?everywhere=1"));
+    max.navigate("/_gateway/logout?everywhere=1").await;
+    for socket in [&mut here, &mut there] {
+        let signed_out = (1008, "signed-out".to_owned());
+        assert_eq!(closed_because(socket).await, signed_out);
+    }
+    let refused = other_device.socket("room=x").await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+    assert!(is_open(&mut of_mia).await);
+    // A later sign-in is a session of its own.
+    site.clock_control.advance(Duration::from_secs(1));
+    let mut later = site.signed_in("max").await;
+    assert!(later.socket("room=x").await.is_ok());
+    let audit = logs.audit();
+    assert!(audit.contains("\"event\":\"signed_out\",\"everywhere\":true"));
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ impl Provider {
             clients: vec![client],
             accounts: DevAccount::demonstration(),
             refresh_tokens: true,
+            pushed_requests: devkit::provider::PushSupport::None,
         };
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let provider = DevProvider::bind(any, settings, clock.clone(), Random::system())

@@ -8,7 +8,6 @@ use super::{revalidation::is_open, revocation::closed_with};
 
 use crate::support::{
     browser::encode,
-    logs::Logs,
     site::{ORIGIN, Site, SiteOptions},
 };
 
@@ -159,24 +158,6 @@ async fn a_repeated_callback_leads_to_the_room_without_another_sign_in() {
     mine.navigate("/_gateway/logout").await;
     let over = format!("{ORIGIN}{callback}").parse().unwrap();
     assert_eq!(mine.load(&over).await.status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
-async fn a_provider_that_posts_its_answer_is_named() {
-    let logs = Logs::keep();
-    let site = Site::start().await.ready().await;
-    let page = site
-        .browser()
-        .submit("/_gateway/callback", &[("code", "x"), ("state", "y")])
-        .await;
-    assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED);
-    let lines = logs.lines_with("callback_posted");
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.contains("response_mode=query")),
-        "{lines:?}"
-    );
 }
 
 #[tokio::test]

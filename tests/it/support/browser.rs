@@ -496,6 +496,12 @@ impl Browser {
         cookies.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Deletes a cookie of the site, as time does.
+    pub(crate) fn forget(&mut self, name: &str) {
+        let cookies = self.cookies.get_mut("meet.example.org").unwrap();
+        cookies.remove(name).unwrap();
+    }
+
     /// The values of all cookies, of every host.
     pub(crate) fn cookie_values(&self) -> Vec<String> {
         self.cookies
@@ -646,7 +652,7 @@ impl Page {
             .split("href=\"")
             .skip(1)
             .filter_map(|rest| rest.split('"').next())
-            .find(|link| link.contains("code_challenge"))
+            .find(|link| link.contains("code_challenge") || link.contains("request_uri"))
             .unwrap_or_else(|| panic!("no authorization URL in {text}"));
         Url::parse(&link.replace("&#38;", "&").replace("&amp;", "&")).unwrap()
     }

@@ -112,7 +112,7 @@ impl GatewayProcess {
     }
 
     /// The most bytes that the kernel keeps for one client of HTTPS: not sent, or not acknowledged (`tx_queue`,
-    /// proc_pid_net(5)).
+    /// `proc_pid_net(5)`).
     pub(crate) fn longest_send_queue(&self) -> u64 {
         let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.id())).unwrap();
         let port = format!(":{:04X}", self.https.unwrap().port());

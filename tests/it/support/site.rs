@@ -63,6 +63,7 @@ impl Site {
             clients: vec![client],
             accounts: DevAccount::demonstration(),
             refresh_tokens: options.has_refresh_tokens(),
+            pushed_requests: options.pushed_requests,
         };
         let provider = DevProvider::bind(loopback, people, clock.clone(), Random::system())
             .await

@@ -26,6 +26,8 @@ const patience = { within: 3 * interval, every: 20 };
 
 const rooms = [
   { match: "board", enter: ["group:/board"] },
+  { match: "partners", enter: "member", sign_in: { parameters: { kc_idp_hint: "school" } } },
+  { match: "classified", enter: "member", require: { acr: ["1"] } },
   { match: "*", enter: "member", moderators: ["claim:realm_access.roles=meet-host", "group:/staff"] },
 ];
 
@@ -84,16 +86,60 @@ async function startKeycloakSite() {
   }
 }
 
-/** Signs a person in who exists at Keycloak. */
-async function signIn(login, { url, gateway, log = label } = site) {
+/** The address of Keycloak that a page of the gateway leads to. */
+function addressOf(page) {
+  const [, address] = page.text.match(/content="0; url=([^"]+)"/) ?? [];
+  assert.ok(address, `${page.status} ${page.text}`);
+  return address.replaceAll("&#38;", "&");
+}
+
+/** Posts the form that Keycloak answers with; a browser sends no cookies with it. Returns where that leads. */
+async function post(text, { url, gateway }) {
+  const [, action] = text.match(/<form[^>]* action="([^"]+)"/i);
+  const fields = [...text.matchAll(/<input[^>]* name="([^"]+)"[^>]* value="([^"]*)"/gi)].map(([, name, value]) => [name, value]);
+  const answer = await createHttpClient(url).open(gateway, action.replaceAll("&amp;", "&"), {
+    method: "POST", body: new URLSearchParams(fields).toString(),
+    headers: { origin: site.keycloak.base, "content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "cross-site" },
+  });
+  assert.equal(answer.status, 303, answer.text);
+  return answer.headers.location;
+}
+
+/** Signs a person in who exists at Keycloak, on the way to a page; `browser` keeps the session at Keycloak. */
+async function signIn(login, {
+  url, gateway, log = label, page = "/static/close.html", browser = site.keycloak.createBrowser(),
+} = site) {
   const person = createHttpClient(url);
-  const begun = await person.open(gateway, "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
-  const [, address] = begun.text.match(/content="0; url=([^"]+)"/);
-  const back = await site.keycloak.submitLogin(address.replaceAll("&#38;", "&"), login);
+  const begun = await person.open(gateway, `/_gateway/login?return_to=${encodeURIComponent(page)}`);
+  const answered = await browser.login(addressOf(begun), login);
+  const back = answered.location ?? await post(answered.text, { url, gateway });
   const answer = await person.open(gateway, back);
   assert.equal(answer.status, 303, answer.text);
   for (const value of person.cookies.values()) await registerSecret(log, value);
   return person;
+}
+
+/** A further gateway with a client of its own; `change` completes the documented registration. */
+async function startFurtherGateway(context, name, change, oidc) {
+  const log = `${label}-${name}`;
+  const plan = await planGateway({ label: log });
+  const { client } = await documented();
+  const registration = JSON.parse(client.replaceAll("https://meet.example.org", plan.publicUrl));
+  registration.clientId = `jitsi-${name}`;
+  const more = await change(registration, plan);
+  const id = await site.keycloak.call("POST", "/clients", registration);
+  const settings = { client_id: registration.clientId, revalidate: `${interval / 1000}s`, ...oidc, ...more };
+  if (settings.client_auth === undefined) {
+    const { value } = await site.keycloak.call("GET", `/clients/${id}/client-secret`);
+    await registerSecret(log, value);
+    settings.client_secret_file = await plan.file("keycloak.secret", value);
+  }
+  const gateway = await startGateway(plan, {
+    neighbours: { web: site.web.url, xmpp: site.prosody.url, issuer: site.keycloak.issuer },
+    settings: { oidc: settings, room: rooms },
+  });
+  context.after(() => gateway.stop());
+  return { gateway, url: plan.publicUrl, log };
 }
 
 const joined = (person, room, nick, transport = "websocket") => enter({
@@ -239,36 +285,122 @@ async function makeClientKey(directory) {
   return { file: join(directory, "config/oidc.key"), certificate: certificate.replaceAll(/-----.*-----|\n/g, "") };
 }
 
-test("a client with a key in place of a secret signs people in, and refreshes them", async (context) => {
-  const log = `${label}-key`;
-  const plan = await planGateway({ label: log });
-  const key = await makeClientKey(plan.directory);
-  const { client } = await documented();
-  const registration = JSON.parse(client.replaceAll("https://meet.example.org", plan.publicUrl));
-  Object.assign(registration, { clientId: "jitsi-key", clientAuthenticatorType: "client-jwt" });
-  registration.attributes["jwt.credential.certificate"] = key.certificate;
-  await site.keycloak.call("POST", "/clients", registration);
-  const gateway = await startGateway(plan, {
-    neighbours: { web: site.web.url, xmpp: site.prosody.url, issuer: site.keycloak.issuer },
-    settings: {
-      oidc: {
-        client_id: "jitsi-key", client_secret_file: undefined, client_auth: "private_key_jwt",
-        client_key_file: key.file, revalidate: `${interval / 1000}s`,
-      },
-      room: rooms,
-    },
-  });
-  context.after(() => gateway.stop());
+test("a client with a key pushes its requests, takes posted answers, and refreshes", async (context) => {
+  const further = await startFurtherGateway(context, "key", async (registration, plan) => {
+    const key = await makeClientKey(plan.directory);
+    registration.clientAuthenticatorType = "client-jwt";
+    registration.attributes["jwt.credential.certificate"] = key.certificate;
+    registration.attributes["require.pushed.authorization.requests"] = "true";
+    return { client_key_file: key.file };
+  }, { client_secret_file: undefined, client_auth: "private_key_jwt", response_mode: "form_post" });
+  const { gateway, url } = further;
+  const begun = await createHttpClient(url).open(gateway, "/_gateway/login");
+  assert.deepEqual([...new URL(addressOf(begun)).searchParams.keys()], ["client_id", "request_uri"]);
   await site.keycloak.createPerson("keyholder");
-  const person = await signIn("keyholder", { url: plan.publicUrl, gateway, log });
+  const person = await signIn("keyholder", further);
   const { stream } = await enter({
-    transport: "websocket", room: "keys", nick: "keyholder", base: plan.publicUrl, tls: gateway.tls,
+    transport: "websocket", room: "keys", nick: "keyholder", base: url, tls: gateway.tls,
     query: { room: "keys" }, headers: person.headers(),
   });
   const refreshed = /session_revalidations_total\{result="unchanged"\} [1-9]/;
   await until(async () => refreshed.test(await (await fetch(`${gateway.admin}/metrics`)).text()), {
     what: "a refresh", within: 4 * interval, every: 200,
   });
+  await stream.close();
+});
+
+test("sessions without refresh tokens are renewed by the browser, until the account is disabled", async (context) => {
+  const further = await startFurtherGateway(context, "silent", (registration) => {
+    registration.attributes["use.refresh.tokens"] = "false";
+  }, { silent_renewal: true });
+  const { gateway, url } = further;
+  const id = await site.keycloak.createPerson("silent");
+  const browser = site.keycloak.createBrowser();
+  const person = await signIn("silent", { ...further, browser });
+  const { stream } = await enter({
+    transport: "websocket", room: "silent", nick: "silent", base: url, tls: gateway.tls,
+    query: { room: "silent" }, headers: person.headers(),
+  });
+  const session = person.cookies.get("__Host-gateway-session");
+  /** Opens the room when the session is due; returns what Keycloak's answer leads to. */
+  const renewed = async () => {
+    let page;
+    await until(async () => (page = await person.open(gateway, "/silent")).status === 303, {
+      what: "the session is due", within: 3 * interval, every: 200,
+    });
+    const way = await person.open(gateway, page.headers.location);
+    const answer = await browser.open(addressOf(way));
+    assert.ok(answer.location, answer.text);
+    return person.open(gateway, answer.location);
+  };
+  const back = await renewed();
+  assert.equal(new URL(back.headers.location, url).pathname, "/silent");
+  assert.equal((await person.open(gateway, "/silent")).status, 200);
+  assert.notEqual(person.cookies.get("__Host-gateway-session"), session);
+  await site.keycloak.call("PUT", `/users/${id}`, { enabled: false });
+  const out = await renewed();
+  assert.equal(new URL(out.headers.location, url).pathname, "/_gateway/login");
+  await assert.rejects(enter({
+    transport: "websocket", room: "silent", nick: "again", base: url, tls: gateway.tls,
+    query: { room: "silent" }, headers: person.headers(),
+  }), { status: 403 });
+  await stream.close();
+});
+
+test("Keycloak's logout page ends a session through the front channel", async (context) => {
+  const further = await startFurtherGateway(context, "front", (registration, { publicUrl }) => {
+    registration.frontchannelLogout = true;
+    Object.assign(registration.attributes, {
+      "frontchannel.logout.url": `${publicUrl}/_gateway/frontchannel-logout`,
+      "frontchannel.logout.session.required": "true",
+      "backchannel.logout.url": "",
+    });
+  }, {});
+  const { gateway, url } = further;
+  await site.keycloak.createPerson("framed");
+  const browser = site.keycloak.createBrowser();
+  const person = await signIn("framed", { ...further, browser });
+  const inside = () => enter({
+    transport: "websocket", room: "framed", nick: "framed", base: url, tls: gateway.tls,
+    query: { room: "framed" }, headers: person.headers(),
+  });
+  await (await inside()).stream.close();
+  const asked = await browser.open(`${site.keycloak.issuer}/protocol/openid-connect/logout`);
+  const fields = [...asked.text.matchAll(/<input[^>]* name="([^"]+)"[^>]* value="([^"]*)"/gi)];
+  let page = await browser.submit(asked, fields.map(([, name, value]) => [name, value]));
+  while (page.location) page = await browser.open(page.location);
+  const [, frame] = page.text.match(/<iframe[^>]* src="([^"]+)"/i) ?? [];
+  assert.ok(frame, page.text.slice(0, 4_000));
+  // A frame of another site has no cookies of the gateway.
+  const framed = await createHttpClient(url).open(gateway, frame.replaceAll("&amp;", "&"), {
+    headers: { "sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site" },
+  });
+  assert.equal(framed.status, 200, framed.text);
+  await assert.rejects(inside(), { status: 403 });
+});
+
+test("the parameters of a room lead to its identity provider, and ask for its class of authentication", async () => {
+  await site.keycloak.call("POST", "/identity-provider/instances", {
+    alias: "school", providerId: "oidc", enabled: true,
+    config: {
+      clientId: "broker", clientSecret: "none", clientAuthMethod: "client_secret_post",
+      authorizationUrl: "https://school.example.org/authorize", tokenUrl: "https://school.example.org/token",
+    },
+  });
+  const browser = site.keycloak.createBrowser();
+  const begun = await createHttpClient(site.url).open(site.gateway, "/_gateway/login?return_to=%2Fpartners");
+  let answer = await browser.open(addressOf(begun));
+  for (let hop = 0; hop < 3 && answer.location?.startsWith(site.keycloak.base); hop += 1) {
+    answer = await browser.open(answer.location);
+  }
+  assert.match(answer.location ?? answer.text, /^https:\/\/school\.example\.org\/authorize\?/);
+
+  await site.keycloak.createPerson("classed");
+  const classed = await signIn("classed", { ...site, page: "/classified" });
+  const page = await classed.open(site.gateway, "/classified");
+  assert.equal(page.status, 200, page.text);
+  // A session at Keycloak alone is of class 0.
+  const { stream } = await joined(classed, "classified", "classed");
   await stream.close();
 });
 

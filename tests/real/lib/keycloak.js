@@ -66,6 +66,38 @@ function actionOf(text) {
   return action.replaceAll("&amp;", "&");
 }
 
+/** A browser with Keycloak's cookies, without scripts and without redirects. */
+function createBrowser() {
+  const cookies = new Map();
+  const send = async (url, fields) => {
+    const answer = await fetch(url, {
+      redirect: "manual",
+      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join("; ") },
+      ...(fields && { method: "POST", body: new URLSearchParams(fields) }),
+    });
+    for (const line of answer.headers.getSetCookie()) {
+      const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
+      if (/max-age=0\b/i.test(line)) cookies.delete(name);
+      else cookies.set(name, value);
+    }
+    return { status: answer.status, location: answer.headers.get("location"), text: await answer.text() };
+  };
+  return {
+    /** Opens an address of Keycloak. */
+    open: (address) => send(address),
+    /** Submits the form of a page with these fields. */
+    submit: (page, fields) => send(actionOf(page.text), fields),
+    /** Fills in the login form at an address; returns Keycloak's answer. */
+    async login(address, login) {
+      const answer = await send(actionOf((await send(address)).text), { username: login, password: login });
+      if (answer.status >= 400 || /id="kc-form-login"/.test(answer.text)) {
+        throw new Error(`not logged in: ${answer.text.slice(0, 2_000)}`);
+      }
+      return answer;
+    },
+  };
+}
+
 /**
  * Starts Keycloak with a realm of its own, on loopback and without TLS.
  * @param {{truststore?: string}} [options] a PEM file of certificates that it trusts when it sends logout tokens
@@ -156,26 +188,7 @@ export async function startKeycloak({ truststore } = {}) {
       const { stdout } = await execute("sh", [join(own, "bin", "kcadm.sh"), ...words], { cwd, env });
       return stdout;
     },
-    /** Fills in the login form at an address; returns the address that Keycloak then sends the browser to. */
-    async submitLogin(address, login) {
-      const cookies = new Map();
-      const send = async (url, fields) => {
-        const answer = await fetch(url, {
-          redirect: "manual",
-          headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join("; ") },
-          ...(fields && { method: "POST", body: new URLSearchParams(fields) }),
-        });
-        for (const line of answer.headers.getSetCookie()) {
-          const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
-          cookies.set(name, value);
-        }
-        return { location: answer.headers.get("location"), text: await answer.text() };
-      };
-      const form = await send(address);
-      const answer = await send(actionOf(form.text), { username: login, password: login });
-      if (!answer.location) throw new Error(`not logged in: ${answer.text.slice(0, 2_000)}`);
-      return answer.location;
-    },
+    createBrowser,
     /** Waits until a condition about Keycloak holds. */
     until: (check, what) => until(check, { what, within: 60_000 }),
   };

@@ -92,6 +92,7 @@ impl Record {
             Selector::ProviderSubject(id) => Self::new(Kind::ProviderSubject, id, at),
             Selector::Link(id) => Self::new(Kind::Link, id, at),
             Selector::Operator(id) => Self::new(Kind::Operator, id, at),
+            Selector::Person(subject) => Self::new(Kind::Person, subject, at),
             Selector::SubjectWithoutSession(id) => Self::new(Kind::SubjectWithoutSession, id, at),
             Selector::Invalidated(id) => Self::new(Kind::Invalidated, id.as_str(), at),
         }

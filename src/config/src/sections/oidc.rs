@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use self::{
@@ -29,7 +29,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DAY, DurationText, MINUTE, parse_name, parse_url, read_ca_file, seconds},
 };
-use oidc::OidcSettings;
+use oidc::{OidcSettings, PushPolicy};
 
 /// The OpenID provider. Register `<public_url>/_gateway/callback` there as redirect URI, and
 /// `<public_url>/_gateway/signed-out` as post-logout redirect URI.
@@ -39,6 +39,7 @@ use oidc::OidcSettings;
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["issuer", "client_id"]))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub(super) struct RawOidc {
     /// Of `[[oidc]]`: the provider's id in rules, addresses, sessions, metrics and before the ids of its
     /// people: 2 to 20 lower-case letters, digits and `-`.
@@ -94,6 +95,12 @@ pub(super) struct RawOidc {
     /// language of the gateway's page unless it is set here. A `[[room]]` has its own in `sign_in`.
     #[schemars(example = RawParameters::example())]
     parameters: RawParameters,
+    /// How the provider answers: in the query of the redirect URI, or by a form that the browser posts to it.
+    response_mode: ResponseMode,
+    /// Whether the gateway sends the parameters of authorization requests to the provider itself, so that the browser
+    /// carries only a reference to them (RFC 9126): if the provider offers it, always, or never. A provider that offers it
+    /// and fails gets them through the browser.
+    pushed_authorization_requests: PushedRequests,
     /// The accepted signature algorithms of ID tokens.
     algorithms: Vec<Algorithm>,
     /// A PEM file of certificate authorities that are trusted instead of the system's.
@@ -110,6 +117,10 @@ pub(super) struct RawOidc {
     /// at the sign-in, if it gave one; `0s` never. Sessions whose account was disabled end, and changed
     /// groups and roles take effect in running meetings.
     revalidate: DurationText,
+    /// A session for which the provider gave no refresh token is renewed when a room's page is opened and `revalidate`
+    /// has passed since the sign-in: the browser goes to the provider and back, without a page of the provider
+    /// (`prompt=none`). If the provider no longer knows the person, the session ends.
+    silent_renewal: bool,
     /// Accept a provider without TLS. An attacker on the network path can then sign in as any user.
     insecure_http_issuer: bool,
     /// Treat e-mail addresses as verified although the provider does not claim it. Users can then
@@ -117,8 +128,27 @@ pub(super) struct RawOidc {
     insecure_trust_unverified_email: bool,
 }
 
+/// Whether authorization requests are pushed.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum PushedRequests {
+    Offered,
+    Required,
+    Never,
+}
+
+/// Response modes of the code flow (OAuth 2.0 Multiple Response Types § 2.1, OAuth 2.0 Form Post Response Mode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum ResponseMode {
+    Query,
+    FormPost,
+}
+
 /// Signature algorithms of ID tokens: with public keys only.
-#[derive(Clone, Copy, Debug, Deserialize, serde::Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 enum Algorithm {
     RS256,
@@ -203,6 +233,9 @@ impl RawOidc {
             timeout: timeout?,
             leeway: leeway?,
             revalidate: revalidate.ok()?,
+            push: self.pushed_authorization_requests.policy(),
+            form_post: self.response_mode == ResponseMode::FormPost,
+            silent_renewal: self.silent_renewal,
             redirect_uri: public_url?.join(&callback),
             signed_out_uri: public_url?.join(SIGNED_OUT_PATH),
             insecure_trust_unverified_email: self.insecure_trust_unverified_email,
@@ -231,6 +264,8 @@ impl Default for RawOidc {
             scopes: scopes.map(ToOwned::to_owned).into(),
             claims: RawClaims::default(),
             parameters: RawParameters::default(),
+            response_mode: ResponseMode::Query,
+            pushed_authorization_requests: PushedRequests::Offered,
             algorithms: vec![
                 Algorithm::RS256,
                 Algorithm::PS256,
@@ -242,8 +277,19 @@ impl Default for RawOidc {
             timeout: "10s".into(),
             leeway: "60s".into(),
             revalidate: "10m".into(),
+            silent_renewal: false,
             insecure_http_issuer: false,
             insecure_trust_unverified_email: false,
+        }
+    }
+}
+
+impl PushedRequests {
+    const fn policy(self) -> PushPolicy {
+        match self {
+            Self::Offered => PushPolicy::Offered,
+            Self::Required => PushPolicy::Required,
+            Self::Never => PushPolicy::Never,
         }
     }
 }

@@ -169,6 +169,7 @@ impl DevProviderState {
         };
         let usable = || {
             let session = known.clone().filter(|_| !fresh)?;
+            self.account(&session.account)?;
             self.is_sufficient(&session, request).then_some(session)
         };
         match usable().or_else(hinted) {

@@ -8,6 +8,8 @@ use model::clock::Timestamp;
 #[derive(Debug)]
 pub(super) struct Grants {
     pub(super) codes: ExpiringMap<Code>,
+    /// The forms of pushed authorization requests.
+    pub(super) pushed: ExpiringMap<String>,
     pub(super) tokens: ExpiringMap<Access>,
     pub(super) sessions: ExpiringMap<SsoSession>,
     pub(super) refresh_tokens: ExpiringMap<Refresh>,
@@ -75,6 +77,7 @@ impl Default for Grants {
     fn default() -> Self {
         Self {
             codes: ExpiringMap::new(CODE_LIFETIME),
+            pushed: ExpiringMap::new(PUSHED_LIFETIME),
             tokens: ExpiringMap::new(ACCESS_LIFETIME),
             sessions: ExpiringMap::new(SESSION_LIFETIME),
             refresh_tokens: ExpiringMap::new(SESSION_LIFETIME),
@@ -125,6 +128,9 @@ impl<V> ExpiringMap<V> {
 
 /// Clients exchange a code at once; RFC 6749 § 4.1.2 allows at most ten minutes.
 const CODE_LIFETIME: Duration = Duration::from_mins(1);
+
+/// The lifetime of a reference (RFC 9126 § 2.2), which the browser follows at once.
+pub(super) const PUSHED_LIFETIME: Duration = Duration::from_mins(1);
 
 /// Long enough for userinfo requests after a sign-in.
 pub(super) const ACCESS_LIFETIME: Duration = Duration::from_mins(10);

@@ -39,6 +39,7 @@ async fn start_with(accounts: Vec<DevAccount>) -> Setup {
         clients: vec![client],
         accounts,
         refresh_tokens: false,
+        pushed_requests: PushSupport::None,
     };
     let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_000_000));
     let provider = DevProvider::bind(FREE_PORT, settings, clock, Random::system())

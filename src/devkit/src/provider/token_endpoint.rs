@@ -18,7 +18,7 @@ use super::{
 };
 use crate::http::{self as server, HttpResponse};
 
-type Form<'f> = HashMap<Cow<'f, str>, Cow<'f, str>>;
+pub(super) type Form<'f> = HashMap<Cow<'f, str>, Cow<'f, str>>;
 
 // === impl DevProviderState ===
 
@@ -86,7 +86,7 @@ impl DevProviderState {
 
     /// Authenticates the client: `client_secret_basic`, `client_secret_post`, or `none` for a
     /// client without a secret.
-    fn authenticate(&self, headers: &HeaderMap, form: &Form<'_>) -> Option<DevClient> {
+    pub(super) fn authenticate(&self, headers: &HeaderMap, form: &Form<'_>) -> Option<DevClient> {
         let field = |name: &str| form.get(name).map(ToString::to_string);
         let (id, secret) = match authorization(headers, "Basic") {
             Some(encoded) => {
@@ -175,7 +175,7 @@ fn challenge(verifier: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))
 }
 
-fn refuse(status: StatusCode, error: &'static str) -> HttpResponse {
+pub(super) fn refuse(status: StatusCode, error: &'static str) -> HttpResponse {
     let mut answer = server::response(status, JSON, json!({ "error": error }).to_string());
     if status == StatusCode::UNAUTHORIZED {
         let scheme = match error {

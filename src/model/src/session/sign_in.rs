@@ -45,6 +45,9 @@ pub struct SignIn {
     /// The id of the requirement that the provider is asked for.
     #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
+    /// Whether it renews a session, without a page of the provider.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    pub renews: bool,
     #[serde(rename = "b")]
     began: Timestamp,
     /// It is complete: only the page is of use, to who goes back to the callback.
@@ -102,6 +105,7 @@ impl SignIn {
             then,
             provider: None,
             asked: None,
+            renews: false,
             began: clock.now(),
             done: false,
         }

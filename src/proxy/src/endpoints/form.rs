@@ -27,6 +27,13 @@ impl Form {
         if headers::request_origin(request.headers(), own_origin) != RequestOrigin::SameOrigin {
             return Err(AccessError::ForeignSender.into());
         }
+        Self::read_of_any_site(request).await
+    }
+
+    /// Reads a form that any site may have sent; gives the request back without its body.
+    pub(crate) async fn read_of_any_site(
+        request: Request<ClientBody>,
+    ) -> Result<(Request<ClientBody>, Self), RequestError> {
         let is_form = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -47,6 +54,13 @@ impl Form {
         Ok((Request::from_parts(head, body), Self(fields.collect())))
     }
 
+    /// The form as a query.
+    pub(crate) fn to_query(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&self.0);
+        query.finish()
+    }
+
     /// The value of a field; the first if there are several.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut fields = self.0.iter();
@@ -55,6 +69,6 @@ impl Form {
     }
 }
 
-/// Our forms have a name, a room and an invitation.
+/// Our forms have a name, a room and an invitation; that of a provider has a code of some kilobytes.
 const MAX_FORM: usize = 16 * 1024;
 const MAX_FIELDS: usize = 16;

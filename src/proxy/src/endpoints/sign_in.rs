@@ -6,6 +6,7 @@ mod logout_tokens;
 mod provider_choice;
 mod query;
 mod redeemed_states;
+mod silent_renewal;
 mod step_up;
 
 use http::{Request, Response, StatusCode, header};
@@ -15,6 +16,7 @@ pub(crate) use self::{
     flow::{SignInFlow, sign_in_flow},
     logout_tokens::AcceptedLogoutTokens,
     redeemed_states::RedeemedStates,
+    silent_renewal::renewal_address,
 };
 use self::{
     provider_choice::{ProviderChoice, choice_page},
@@ -22,6 +24,7 @@ use self::{
     step_up::asked_requirement,
 };
 use super::{
+    form::Form,
     post_login::{give_up, go_on},
     sign_out::kept,
 };
@@ -57,7 +60,7 @@ pub(crate) enum LoginError {
 
 /// Sends the browser to the provider, or on if it has a session. Where several providers are possible, a
 /// page asks which.
-pub(crate) fn login(
+pub(crate) async fn login(
     worker: &Worker,
     request: &Request<ClientBody>,
     responder: &Responder,
@@ -77,7 +80,15 @@ pub(crate) fn login(
     let asked = asked_requirement(worker, &rules, &wanted, headers)?;
     let steps_up = asked.is_some_and(|asked| asked.is_step_up);
     let known = worker.state.authenticator.session(headers);
-    let session = known.as_ref().filter(|_| !wanted.switch && !steps_up);
+    // A link cannot renew a session before a page would.
+    wanted.renews &= !wanted.switch
+        && !steps_up
+        && known
+            .as_ref()
+            .is_some_and(|session| silent_renewal::is_due(worker, flow, session, headers));
+    let session = known
+        .as_ref()
+        .filter(|_| !wanted.switch && !steps_up && !wanted.renews);
     // A redirect can carry the options of Jitsi's `state` in its fragment: to the page, or to
     // the one on the way to the provider, which keeps it.
     if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
@@ -109,23 +120,28 @@ pub(crate) fn login(
     let room = wanted.return_to.room();
     let rule = room.and_then(|room| rules.policy.rule_for(&room));
     let permitted = rule.map_or(&[][..], |(_, rule)| &rule.providers);
-    // Only the provider of the session can authenticate the same person more strongly.
-    let stepping_up = known.as_ref().filter(|_| steps_up && !wanted.switch);
-    let choice = ProviderChoice::of(&flow.parties, &wanted, permitted, stepping_up)?;
+    // Only the provider of the session can authenticate the same person more strongly, or once more.
+    let of_session = (steps_up && !wanted.switch) || wanted.renews;
+    let kept_provider = known.as_ref().filter(|_| of_session);
+    let choice = ProviderChoice::of(&flow.parties, &wanted, permitted, kept_provider)?;
     let (party, address) = match &choice {
         ProviderChoice::Made { party, address } => (*party, address.as_deref()),
         ProviderChoice::Open(open) => return Ok(choice_page(worker, request, responder, open)),
     };
+    let jar = RequestCookies::new(headers);
+    let renewed = flow.hint(jar).filter(|_| wanted.renews);
     let options = AuthorizationOptions {
         login_hint: address.or_else(|| initiated.as_ref()?.login_hint.as_deref()),
         prompt: match asked {
             _ if wanted.switch => Some(Prompt::SelectAccount),
+            _ if wanted.renews => Some(Prompt::None),
             // Only a new authentication can use another method.
             Some(asked) if asked.is_step_up && !asked.requirement.amr.is_empty() => {
                 Some(Prompt::Login)
             }
             _ => None,
         },
+        id_token_hint: renewed.as_ref().and_then(|hint| hint.for_party(party)),
         acr_values: asked.map_or(&[], |asked| &asked.requirement.acr),
         max_age: asked.and_then(|asked| asked.requirement.max_age),
         ui_locales: worker
@@ -135,7 +151,20 @@ pub(crate) fn login(
         parameters: rule.map(|(_, rule)| &rule.parameters),
     };
     let asked = asked.map(|asked| asked.requirement.id());
-    let begun = flow.begin(party, wanted, &options, asked, RequestCookies::new(headers))?;
+    let (renews, page) = (wanted.renews, wanted.return_to.clone());
+    let begun = match flow.begin(party, wanted, &options, asked, jar).await {
+        Err(_) | Ok(Err(_)) if renews => return silent_renewal::postponed(&page),
+        begun => begun?.map_err(|failure| {
+            sign_in_failed(
+                &worker.metrics,
+                failure.reason(),
+                failure.as_str(),
+                problem_of(failure.class()),
+                &failure,
+                context,
+            )
+        })?,
+    };
     let way = Content::Continue {
         provider: &begun.address,
         return_to: &begun.return_to,
@@ -206,6 +235,9 @@ pub(crate) async fn callback(
     let rules = worker.rules();
     let signed_in = match flow.finish(party, callback, &sign_in, rules).await? {
         Ok(signed_in) => signed_in,
+        Err(failure) if sign_in.renews && silent_renewal::is_refusal(&failure) => {
+            return silent_renewal::refused(worker, flow, &sign_in, before.as_ref(), context).await;
+        }
         Err(failure) => {
             let (code, problem) = (failure.as_str(), problem_of(failure.class()));
             let failed = sign_in_failed(
@@ -216,6 +248,9 @@ pub(crate) async fn callback(
                 &failure,
                 context,
             );
+            if sign_in.renews {
+                return silent_renewal::postponed(&sign_in.return_to);
+            }
             return give_up(worker, failed, &sign_in, responder);
         }
     };
@@ -280,11 +315,15 @@ pub(crate) async fn callback(
     Ok(answer)
 }
 
-/// Names the cause of a callback that a provider posts, which has none of the browser's cookies.
-pub(crate) fn record_posted_callback(metrics: &WorkerMetrics, context: RequestContext) {
-    let error = "the provider posted its answer; its client has to be set to response_mode=query";
-    let (reason, problem) = (SignInReason::InvalidCallback, SignInProblem::Provider);
-    sign_in_failed(metrics, reason, "callback_posted", problem, &error, context);
+/// Turns the form that a provider posts (OAuth 2.0 Form Post Response Mode) into a callback with a query. A form of
+/// another site comes without the cookies of the sign-in (`SameSite=Lax`, RFC 6265bis § 5.6.7.1), and the request after a redirect
+/// has them.
+pub(crate) async fn posted_callback(
+    request: Request<ClientBody>,
+) -> Result<Response<Body>, RequestError> {
+    let (request, form) = Form::read_of_any_site(request).await?;
+    let callback = format!("{}?{}", request.uri().path(), form.to_query());
+    redirect(StatusCode::SEE_OTHER, &callback)
 }
 
 /// Any stranger can send a callback that matches no sign-in, so that is no warning.

@@ -25,7 +25,8 @@ use model::{
 use observe::metrics::LogoutOutcome;
 use pages::Content;
 
-/// Ends the session and the passes of the browser, here and at the provider.
+/// Ends the session and the passes of the browser, here and at the provider; with `everywhere=1` also those of the
+/// person's other browsers and apps, here.
 pub(crate) async fn logout(
     worker: &Worker,
     request: &Request<ClientBody>,
@@ -48,7 +49,14 @@ pub(crate) async fn logout(
     let mut receipts = Vec::new();
     let session = worker.state.authenticator.session(request.headers());
     if let Some(session) = &session {
-        audit::signed_out(session, &context);
+        let query = request.uri().query().unwrap_or_default();
+        let everywhere = url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "everywhere" && value == "1");
+        audit::signed_out(session, everywhere, &context);
+        if everywhere {
+            let person = Selector::Person(session.identity().subject.clone());
+            receipts.push(worker.state.authenticator.revocations.revoke(person));
+        }
         worker.state.authenticator.revalidations.end(session);
         receipts.extend(worker.state.authenticator.revoke_session(session));
     }

@@ -213,6 +213,43 @@ mod tests {
         }
     }
 
+    /// The guideline 6.0 (mozilla/ssl-config-generator, `src/static/guidelines/latest.json`): protocols, suites, groups, and
+    /// the client's order.
+    #[test]
+    fn tls_is_that_of_mozillas_intermediate_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path(), &["one"]);
+        write_pair(&settings.certificates[0]);
+        let certificates = Arc::new(ServerCertificates::load(settings, None).unwrap());
+        let config = certificates.server_config().unwrap();
+        let provider = config.crypto_provider();
+        let suites = provider.cipher_suites.iter();
+        let mut suites: Vec<_> = suites.map(|suite| format!("{:?}", suite.suite())).collect();
+        suites.sort();
+        assert_eq!(
+            suites,
+            [
+                "TLS13_AES_128_GCM_SHA256",
+                "TLS13_AES_256_GCM_SHA384",
+                "TLS13_CHACHA20_POLY1305_SHA256",
+                "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+                "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+                "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+                "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+                "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+            ]
+        );
+        let groups = provider.kx_groups.iter();
+        let groups: Vec<_> = groups.map(|group| format!("{:?}", group.name())).collect();
+        assert_eq!(
+            groups,
+            ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
+        );
+        assert!(!config.ignore_client_order);
+        assert_eq!(config.max_early_data_size, 0);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn each_certificate_follows_its_own_files_and_a_broken_pair_is_not_used() {
         let directory = tempfile::tempdir().unwrap();

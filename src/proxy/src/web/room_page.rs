@@ -7,7 +7,7 @@ use crate::{
     Body, RequestContext, RequestError, Worker, audit,
     authorize::{AccessError, AccessRequest, StepUpDemand},
     credentials::{CredentialError, Intent, PresentedToken},
-    endpoints::guest_entry,
+    endpoints::{guest_entry, renewal_address},
     request_context::require_reading,
     respond::{Responder, append_cookies, login_path, redirect, redirect_to_sign_in},
     server::ClientBody,
@@ -97,6 +97,9 @@ pub(crate) async fn answer(
     }
     if worker.state.is_recorder(&visit.context) {
         return bare_page(worker, visit).await;
+    }
+    if let Some(address) = renewal_address(worker, &visit.request, &here) {
+        return redirect(StatusCode::SEE_OTHER, &address);
     }
     let (authenticator, headers) = (&worker.state.authenticator, visit.request.headers());
     authenticator.revalidate_if_overdue(headers).await;

@@ -2,6 +2,7 @@
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 
+use devkit::provider::PushSupport;
 use model::clock::{Clock, ClockControl};
 use toml::{Table, Value, toml};
 
@@ -13,6 +14,7 @@ pub(crate) struct SiteOptions {
     issuer: Option<String>,
     client_secret: String,
     provider: ProviderKind,
+    pub(super) pushed_requests: PushSupport,
     jaas: bool,
     jicofo: bool,
     shard: Option<&'static str>,
@@ -44,6 +46,7 @@ impl Default for SiteOptions {
             issuer: None,
             client_secret: CLIENT_SECRET.to_owned(),
             provider: ProviderKind::WithoutRefreshTokens,
+            pushed_requests: PushSupport::None,
             jaas: false,
             jicofo: false,
             shard: None,
@@ -94,6 +97,12 @@ impl SiteOptions {
     /// Makes the provider give refresh tokens.
     pub(crate) fn refresh_tokens(mut self) -> Self {
         self.provider = ProviderKind::WithRefreshTokens;
+        self
+    }
+
+    /// Makes the provider take pushed authorization requests.
+    pub(crate) fn pushed_requests(mut self, support: PushSupport) -> Self {
+        self.pushed_requests = support;
         self
     }
 

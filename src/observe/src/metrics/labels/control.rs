@@ -9,6 +9,8 @@ label_values! {
         Description = "description",
         /// The key set (RFC 7517 § 5).
         Keys = "keys",
+        /// The endpoint of pushed authorization requests (RFC 9126).
+        PushedRequest = "pushed_request",
         /// The token endpoint.
         Tokens = "tokens",
         /// The userinfo endpoint.

@@ -83,25 +83,35 @@ impl SignInFlow {
     }
 
     /// Begins a sign-in at a provider.
-    pub(super) fn begin(
+    pub(super) async fn begin(
         &self,
-        party: &RelyingParty,
+        party: &Arc<RelyingParty>,
         wanted: LoginQuery,
         options: &AuthorizationOptions<'_>,
         asked: Option<String>,
         jar: RequestCookies<'_>,
-    ) -> Result<BegunSignIn, LoginError> {
+    ) -> Result<Result<BegunSignIn, AuthenticationError>, RequestError> {
         let mut sign_in = SignIn::begin(wanted.return_to, wanted.then, &self.random, &self.clock);
         sign_in.asked = asked;
         sign_in.provider = party.scope().provider().cloned();
+        sign_in.renews = wanted.renews;
         let address = party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, options)
             .map_err(|_| LoginError::ProviderUnavailable)?;
-        Ok(BegunSignIn {
+        let pushed = if party.pushes_requests() {
+            let party = Arc::clone(party);
+            let pushing = self.runtime.spawn(async move { party.push(address).await });
+            pushing
+                .await
+                .map_err(|_| RequestError::Internal("the sign-in was abandoned"))?
+        } else {
+            Ok(address)
+        };
+        Ok(pushed.map(|address| BegunSignIn {
             address,
             cookies: self.cookies.remember(&sign_in, jar),
             return_to: sign_in.return_to,
-        })
+        }))
     }
 
     /// The sign-in that a callback belongs to.
@@ -162,6 +172,12 @@ impl SignInFlow {
             .then(|| session::set_below(HINT_COOKIE, &sealed, lifetime, OWN_PREFIX))
     }
 
+    /// The ID token of the last sign-in, which is for its provider only.
+    pub(super) fn hint(&self, jar: RequestCookies<'_>) -> Option<LogoutHint> {
+        let plain = self.hints.open(jar.value(HINT_COOKIE)?)?;
+        LogoutHint::parse(&plain)
+    }
+
     /// The logout page of the provider that a session came from, if it has one. Without a session it
     /// is the provider of the hint, or the only one.
     pub(in crate::endpoints) fn end_session_url(
@@ -169,18 +185,13 @@ impl SignInFlow {
         session: Option<&Session>,
         jar: RequestCookies<'_>,
     ) -> Option<Url> {
-        let hint = jar
-            .value(HINT_COOKIE)
-            .and_then(|sealed| self.hints.open(sealed))
-            .and_then(|plain| LogoutHint::parse(&plain));
+        let hint = self.hint(jar);
         let party = match (session, &hint) {
             (Some(session), _) => self.parties.of_scope(session.identity().provider.as_ref()),
             (None, Some(hint)) => self.parties.of_scope(hint.provider.as_ref()),
             (None, None) => self.parties.only(),
         }?;
-        // An ID token is for the provider that issued it, and for no other.
-        let hint = hint.filter(|hint| hint.provider.as_ref() == party.scope().provider());
-        let id_token = hint.as_ref().map(|hint| hint.id_token.expose_secret());
+        let id_token = hint.as_ref().and_then(|hint| hint.for_party(party));
         party.end_session_url(id_token, None)
     }
 

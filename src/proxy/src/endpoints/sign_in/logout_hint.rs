@@ -1,6 +1,7 @@
 //! The ID token of a session, which a cookie keeps for the logout at its provider.
 
 use model::provider::ProviderId;
+use oidc::RelyingParty;
 use secrecy::{ExposeSecret, SecretString};
 
 /// `id_token_hint` of a later logout request (RP-Initiated Logout 1.0 § 2), and the provider that it is
@@ -14,6 +15,12 @@ pub(super) struct LogoutHint {
 // === impl LogoutHint ===
 
 impl LogoutHint {
+    /// The ID token for its provider, and for no other.
+    pub(super) fn for_party(&self, party: &RelyingParty) -> Option<&str> {
+        let is_its = self.provider.as_ref() == party.scope().provider();
+        is_its.then(|| self.id_token.expose_secret())
+    }
+
     /// The content of the cookie: the token, with the id of one of several providers before it.
     pub(super) fn to_text(&self) -> SecretString {
         let token = self.id_token.expose_secret();

@@ -13,6 +13,8 @@ pub(super) struct LoginQuery {
     /// Options for the fragment of Jitsi's page.
     pub(super) options: String,
     pub(super) switch: bool,
+    /// The session of the browser is to be renewed, if that is due.
+    pub(super) renews: bool,
     /// The provider that the person chose.
     pub(super) provider: Option<ProviderId>,
     /// The e-mail address that the person typed; empty if it is none.
@@ -45,6 +47,7 @@ impl LoginQuery {
             then: Afterwards::Page,
             options: String::new(),
             switch: false,
+            renews: false,
             provider: None,
             email: None,
             initiated: None,
@@ -66,6 +69,7 @@ impl LoginQuery {
                 // Jitsi adds it to the address of the window that it opens (`tokenAuthInline`).
                 "nonce" => popup = true,
                 "switch" => wanted.switch = value == "1",
+                RENEW => wanted.renews = value == "1",
                 PROVIDER => wanted.provider = value.parse().ok(),
                 EMAIL => {
                     let address = Some(value.trim()).filter(|text| is_email(text));
@@ -107,6 +111,9 @@ pub(super) fn without_choice(query: &str) -> Vec<(String, String)> {
         .map(|(name, value)| (name.into_owned(), value.into_owned()))
         .collect()
 }
+
+/// Asks for the renewal of a session.
+pub(super) const RENEW: &str = "renew";
 
 /// The id of the chosen provider.
 pub(super) const PROVIDER: &str = "provider";
