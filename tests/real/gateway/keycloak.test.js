@@ -367,8 +367,7 @@ test("Keycloak's logout page ends a session through the front channel", async (c
   await (await inside()).stream.close();
   const asked = await browser.open(`${site.keycloak.issuer}/protocol/openid-connect/logout`);
   const fields = [...asked.text.matchAll(/<input[^>]* name="([^"]+)"[^>]* value="([^"]*)"/gi)];
-  let page = await browser.submit(asked, fields.map(([, name, value]) => [name, value]));
-  while (page.location) page = await browser.open(page.location);
+  const page = await browser.submit(asked, fields.map(([, name, value]) => [name, value]));
   const [, frame] = page.text.match(/<iframe[^>]* src="([^"]+)"/i) ?? [];
   assert.ok(frame, page.text.slice(0, 4_000));
   // A frame of another site has no cookies of the gateway.
@@ -389,10 +388,7 @@ test("the parameters of a room lead to its identity provider, and ask for its cl
   });
   const browser = site.keycloak.createBrowser();
   const begun = await createHttpClient(site.url).open(site.gateway, "/_gateway/login?return_to=%2Fpartners");
-  let answer = await browser.open(addressOf(begun));
-  for (let hop = 0; hop < 3 && answer.location?.startsWith(site.keycloak.base); hop += 1) {
-    answer = await browser.open(answer.location);
-  }
+  const answer = await browser.open(addressOf(begun));
   assert.match(answer.location ?? answer.text, /^https:\/\/school\.example\.org\/authorize\?/);
 
   await site.keycloak.createPerson("classed");

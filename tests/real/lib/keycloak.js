@@ -60,13 +60,13 @@ export async function prepare() {
 }
 
 /** The hidden action of a login form. */
-function actionOf(text) {
+function actionOf({ status, location, text }) {
   const [, action] = text.match(/<form[^>]* action="([^"]+)"/) ?? [];
-  if (!action) throw new Error(`no form: ${text.slice(0, 2_000)}`);
+  if (!action) throw new Error(`no form: ${status} ${location} ${text.slice(0, 2_000)}`);
   return action.replaceAll("&amp;", "&");
 }
 
-/** A browser with Keycloak's cookies, without scripts and without redirects. */
+/** A browser with Keycloak's cookies and without scripts, which follows redirects at Keycloak only. */
 function createBrowser() {
   const cookies = new Map();
   const send = async (url, fields) => {
@@ -82,14 +82,21 @@ function createBrowser() {
     }
     return { status: answer.status, location: answer.headers.get("location"), text: await answer.text() };
   };
+  const follow = async (url, fields) => {
+    let answer = await send(url, fields);
+    for (let hop = 0; hop < 5 && answer.location?.startsWith(new URL(url).origin); hop += 1) {
+      answer = await send(answer.location);
+    }
+    return answer;
+  };
   return {
     /** Opens an address of Keycloak. */
-    open: (address) => send(address),
+    open: (address) => follow(address),
     /** Submits the form of a page with these fields. */
-    submit: (page, fields) => send(actionOf(page.text), fields),
+    submit: (page, fields) => follow(actionOf(page), fields),
     /** Fills in the login form at an address; returns Keycloak's answer. */
     async login(address, login) {
-      const answer = await send(actionOf((await send(address)).text), { username: login, password: login });
+      const answer = await follow(actionOf(await follow(address)), { username: login, password: login });
       if (answer.status >= 400 || /id="kc-form-login"/.test(answer.text)) {
         throw new Error(`not logged in: ${answer.text.slice(0, 2_000)}`);
       }
