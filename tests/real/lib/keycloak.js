@@ -60,10 +60,10 @@ export async function prepare() {
 }
 
 /** The hidden action of a login form. */
-function actionOf({ status, location, text }) {
+function actionOf({ url, status, location, text }) {
   const [, action] = text.match(/<form[^>]* action="([^"]+)"/) ?? [];
   if (!action) throw new Error(`no form: ${status} ${location} ${text.slice(0, 2_000)}`);
-  return action.replaceAll("&amp;", "&");
+  return new URL(action.replaceAll("&amp;", "&"), url).href;
 }
 
 /** A browser with Keycloak's cookies and without scripts, which follows redirects at Keycloak only. */
@@ -80,7 +80,7 @@ function createBrowser() {
       if (/max-age=0\b/i.test(line)) cookies.delete(name);
       else cookies.set(name, value);
     }
-    return { status: answer.status, location: answer.headers.get("location"), text: await answer.text() };
+    return { url, status: answer.status, location: answer.headers.get("location"), text: await answer.text() };
   };
   const follow = async (url, fields) => {
     let answer = await send(url, fields);
