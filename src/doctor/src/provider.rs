@@ -86,6 +86,12 @@ fn discovery_failed(settings: &OidcSettings, error: &ProviderProbeError) -> Find
                 "the provider cannot be reached from here, so sign-in fails",
                 reach,
             ),
+        ProviderProbeError::Certificate(why) => found(FindingKind::ProviderUnreached, sent, why)
+            .with_remedy(
+                "no client can verify the provider's certificate, so sign-in fails",
+                "give the provider a certificate for its own name that an authority signed; \
+                 oidc.ca_file has the authority's, not the provider's",
+            ),
         ProviderProbeError::Issuer { found: issuer } => found(
             FindingKind::ProviderIssuer,
             sent,

@@ -44,7 +44,7 @@ pub enum AuthenticationError {
     #[error("the code is no longer valid")]
     CodeRefused,
     /// `invalid_client` or `unauthorized_client`: wrong client id or secret.
-    #[error("the token endpoint refused the client")]
+    #[error("the provider refused the authentication of the client")]
     ClientRefused,
     /// Another `error` of the token endpoint.
     #[error("the token endpoint refused the request")]
@@ -128,7 +128,9 @@ impl AuthenticationError {
             Self::ProviderTrouble => "provider_trouble",
             Self::RequestRefused => "request_refused",
             Self::PushEndpoint(_) => "push_endpoint_failed",
-            Self::TokenEndpoint(FetchError::Unreachable(_)) => "token_endpoint_unreachable",
+            Self::TokenEndpoint(FetchError::Unreachable(_) | FetchError::Certificate(_)) => {
+                "token_endpoint_unreachable"
+            }
             Self::TokenEndpoint(FetchError::Broken(_)) => "token_endpoint_broken_off",
             Self::TokenEndpoint(FetchError::Timeout) => "token_endpoint_timeout",
             Self::TokenEndpoint(FetchError::TooLarge) => "token_endpoint_too_large",
@@ -145,7 +147,9 @@ impl AuthenticationError {
             Self::NoSubject => "subject_missing",
             Self::SubjectNotText => "subject_not_text",
             Self::SubjectTooLong => "subject_too_long",
-            Self::UserinfoEndpoint(FetchError::Unreachable(_)) => "userinfo_unreachable",
+            Self::UserinfoEndpoint(FetchError::Unreachable(_) | FetchError::Certificate(_)) => {
+                "userinfo_unreachable"
+            }
             Self::UserinfoEndpoint(FetchError::Broken(_)) => "userinfo_broken_off",
             Self::UserinfoEndpoint(FetchError::Timeout) => "userinfo_timeout",
             Self::UserinfoEndpoint(FetchError::TooLarge) => "userinfo_too_large",

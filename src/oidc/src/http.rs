@@ -17,7 +17,10 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use observe::metrics::{ProviderMetrics, ProviderOutcome, ProviderRequest};
+use observe::{
+    error_chain,
+    metrics::{ProviderMetrics, ProviderOutcome, ProviderRequest},
+};
 use rustls::ClientConfig;
 use url::Url;
 
@@ -52,6 +55,9 @@ pub enum FetchError {
     /// No connection: name resolution, routing, TLS or the proxy failed.
     #[error("the provider cannot be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// The provider's certificate is of a kind that no client accepts, whichever authorities it trusts.
+    #[error("the provider's certificate {0}")]
+    Certificate(&'static str),
     /// The connection closed before the response was complete, or the response is not HTTP.
     #[error("the provider's response broke off")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
@@ -195,7 +201,7 @@ impl FetchError {
     /// The metric label `outcome`.
     const fn outcome(&self) -> ProviderOutcome {
         match self {
-            Self::Unreachable(_) => ProviderOutcome::Unreachable,
+            Self::Unreachable(_) | Self::Certificate(_) => ProviderOutcome::Unreachable,
             Self::Broken(_) => ProviderOutcome::BrokenOff,
             Self::Timeout => ProviderOutcome::Timeout,
             Self::TooLarge => ProviderOutcome::TooLarge,
@@ -206,12 +212,23 @@ impl FetchError {
 
     /// Whether a retry of the same request may succeed.
     pub const fn is_transient(&self) -> bool {
-        !matches!(self, Self::TooLarge | Self::Redirected(_))
+        !matches!(
+            self,
+            Self::TooLarge | Self::Redirected(_) | Self::Certificate(_)
+        )
     }
 
     fn from_client(error: hyper_util::client::legacy::Error) -> Self {
         if error.is_connect() {
-            Self::Unreachable(error)
+            // The TLS library names the error of its certificate library, and has no type for it.
+            let chain = error_chain(&error);
+            let unusable = UNUSABLE_CERTIFICATES
+                .iter()
+                .find(|(name, _)| chain.contains(name));
+            match unusable {
+                Some((_, reason)) => Self::Certificate(reason),
+                None => Self::Unreachable(error),
+            }
         } else {
             Self::Broken(error.into())
         }
@@ -256,6 +273,18 @@ where
         .pool_idle_timeout(POOL_IDLE)
         .build(connector)
 }
+
+/// The errors of `rustls-webpki`, and what they mean for the provider.
+const UNUSABLE_CERTIFICATES: [(&str, &str); 2] = [
+    (
+        "CaUsedAsEndEntity",
+        "is that of a certificate authority (CA:TRUE): it needs another one for its own name, with CA:FALSE",
+    ),
+    (
+        "UnsupportedCertVersion",
+        "is of an old version of X.509: it needs one of version 3, with its name as subjectAltName",
+    ),
+];
 
 const USER_AGENT: &str = concat!("jitsi-auth-gateway/", env!("CARGO_PKG_VERSION"));
 

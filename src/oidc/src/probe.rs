@@ -41,6 +41,9 @@ pub enum ProviderProbeError {
     /// No response; the error with its causes.
     #[error("{0}")]
     Unreachable(String),
+    /// The provider's certificate cannot be used: what is wrong with it.
+    #[error("{0}")]
+    Certificate(String),
     /// Another status than 200: the URL is probably not an issuer.
     #[error("the request for the discovery document was answered with {0}")]
     Status(StatusCode),
@@ -81,6 +84,9 @@ impl ProviderProbe {
         let response = self.fetcher.get(&self.rewriter.discovery_url()).await;
         let headers = match response {
             Ok(response) => response.headers().clone(),
+            Err(error @ FetchError::Certificate(_)) => {
+                return Err(ProviderProbeError::Certificate(error.to_string()));
+            }
             Err(error) => return Err(ProviderProbeError::Unreachable(error_chain(&error))),
         };
         let metadata =

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use model::clock::{Clock, Timestamp};
-use oidc::{AuthorizationOptions, ProviderStatus};
+use model::{
+    clock::{Clock, Timestamp},
+    random::Random,
+};
+use oidc::{AuthorizationOptions, ProviderProbe, ProviderProbeError, ProviderStatus};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
@@ -92,6 +96,44 @@ async fn a_private_authority_is_trusted_only_if_configured() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_no_client_accepts_is_named() {
+    let mut authority = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let of_authority = authority.self_signed(&key).unwrap();
+    let version_1 = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+    for (certificate, reason) in [
+        (
+            of_authority.der(),
+            "that of a certificate authority (CA:TRUE)",
+        ),
+        (&version_1, "of an old version of X.509"),
+    ] {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let tls = acceptor(certificate.clone(), key);
+        let pem = of_authority.pem();
+        let pair = Pair::with(
+            ProviderFault::None,
+            |builder| builder.tls(tls),
+            |settings, _| settings.ca_pem = Some(pem.into_bytes()),
+        );
+        let pair = pair.await;
+        let status = pair
+            .wait_until(|status| matches!(status, ProviderStatus::NeverReached { reason: found } if found.contains(reason)))
+            .await;
+        assert!(!status.is_usable());
+        let mut settings = super::settings(pair.provider.issuer());
+        settings.ca_pem = Some(of_authority.pem().into_bytes());
+        let probe = ProviderProbe::new(&settings, Clock::system(), Random::system()).unwrap();
+        let error = probe.describe().await.unwrap_err();
+        assert!(
+            matches!(&error, ProviderProbeError::Certificate(found) if found.contains(reason)),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn requests_go_through_the_configured_proxy_by_connect() {
     let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
     // The name does not resolve; only the proxy maps it to the provider.
@@ -121,12 +163,30 @@ fn private_tls() -> (String, TlsAcceptor) {
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let leaf = leaf.signed_by(&key, &issuer).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    (authority_pem, acceptor(leaf.der().clone(), key))
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    // Not checked: some of these certificates cannot be parsed.
+    let signing_key = provider.key_provider.load_private_key(key).unwrap();
+    let certified = CertifiedKey::new(vec![certificate], signing_key);
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .unwrap();
-    (authority_pem, TlsAcceptor::from(Arc::new(config)))
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    TlsAcceptor::from(Arc::new(config))
 }
+
+/// A certificate of version 1, as `openssl x509 -req -signkey` makes it. It is refused before its key counts.
+const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBMTCB1wIUTuz2r2l4Ok8x4JWbkG+kcQAsH3AwCgYIKoZIzj0EAwIwGjEYMBYG
+A1UEAwwPc3NvLmV4YW1wbGUub3JnMCAXDTI2MTEyOTAxMDAwNFoYDzIxMjYxMTA1
+MDEwMDA0WjAaMRgwFgYDVQQDDA9zc28uZXhhbXBsZS5vcmcwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAAQlOOV2FAVrDcdd3BotCaZWLutI6GoBKulVcBFO7GRqpwZr
+BKawqll6LXPOsQLxwD2B3rQBydooJro48/IC3+ebMAoGCCqGSM49BAMCA0kAMEYC
+IQDUs/85OijwPBLdbKu6fmhwR5HCpRss/2D+qhLre36ATQIhAKDzX48qcCN3iBZp
+0ExEYxXSpR3+ks7g3uxyqJv6vEVP
+-----END CERTIFICATE-----
+";

@@ -145,7 +145,10 @@ pub(super) fn evaluate_client(
     }
     match refusal {
         Some(AuthenticationError::TokenEndpoint(
-            error @ (FetchError::Unreachable(_) | FetchError::Timeout | FetchError::Redirected(_)),
+            error @ (FetchError::Unreachable(_)
+            | FetchError::Certificate(_)
+            | FetchError::Timeout
+            | FetchError::Redirected(_)),
         )) => Err(
             found(FindingKind::ProviderTokenEndpoint, code, error.to_string()).with_remedy(
                 "the token endpoint cannot be reached from here, so sign-in fails",
