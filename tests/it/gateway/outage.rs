@@ -1,9 +1,10 @@
 //! A store outage: counted uses are refused, everything else works.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::{CREATE, handoff::handoff, links::enter};
 use crate::support::{
@@ -48,16 +49,17 @@ async fn counted_uses_are_refused_while_the_store_is_down() {
 
 #[tokio::test]
 async fn connections_wait_for_the_first_answer_of_the_provider() {
-    // The kernel accepts connections, and nothing answers.
-    let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+    let provider = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", provider.local_addr().unwrap());
     let options = SiteOptions::default().issuer(&issuer);
     let site = Site::with(options).await;
+    // The discovery is under way, and nothing answers.
+    let discovery = provider.accept().await.unwrap();
     let (status, body) = site.readiness().await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(body["status"], "starting", "{body}");
     // A provider that is down is an answer.
-    drop(provider);
+    drop((discovery, provider));
     let page = site.browser().navigate("/x").await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     let (status, body) = site.readiness().await;
