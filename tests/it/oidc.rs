@@ -1,6 +1,7 @@
 //! The relying party against a provider that violates the specification.
 
 mod client_assertions;
+mod conformance_plans;
 mod deviations;
 mod logout;
 mod network;

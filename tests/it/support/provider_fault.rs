@@ -29,6 +29,8 @@ pub(crate) enum ProviderFault {
     DotBomb,
     KidUnknown,
     KidAbsentMultipleJwks,
+    /// Permitted: the key set has one key.
+    KidAbsentSingleJwks,
     Expired,
     ExpiredForEver,
     MissingExp,

@@ -73,7 +73,9 @@ impl Core {
             ProviderFault::DotBomb => return ".".repeat(200_000),
             ProviderFault::CriticalHeader => head["crit"] = json!(["b64"]),
             ProviderFault::KidUnknown => head["kid"] = json!("../../etc/passwd"),
-            ProviderFault::KidAbsentMultipleJwks => overlay(&mut head, &json!({ "kid": null })),
+            ProviderFault::KidAbsentMultipleJwks | ProviderFault::KidAbsentSingleJwks => {
+                overlay(&mut head, &json!({ "kid": null }));
+            }
             _ => {}
         }
         key.sign(&head, &claims)
