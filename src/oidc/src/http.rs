@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -233,6 +234,16 @@ impl FetchError {
             Self::Broken(error.into())
         }
     }
+}
+
+/// The credentials of HTTP's Basic scheme (RFC 7617 § 2).
+pub(crate) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
+    let credentials = BASE64_STANDARD.encode([user, password].join(&b':'));
+    // Infallible: base64 is visible ASCII.
+    let mut value =
+        HeaderValue::try_from(format!("Basic {credentials}")).expect("base64 is a field value");
+    value.set_sensitive(true);
+    value
 }
 
 fn get_request(url: &Url) -> Request<Vec<u8>> {

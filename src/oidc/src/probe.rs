@@ -41,7 +41,7 @@ pub enum ProviderProbeError {
     /// No response; the error with its causes.
     #[error("{0}")]
     Unreachable(String),
-    /// The provider's certificate cannot be used: what is wrong with it.
+    /// No client accepts the provider's certificate; the reason.
     #[error("{0}")]
     Certificate(String),
     /// Another status than 200: the URL is probably not an issuer.

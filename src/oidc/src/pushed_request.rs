@@ -1,7 +1,6 @@
 //! Pushed authorization requests (RFC 9126): the parameters go from the gateway to the provider, and the browser carries
 //! only a reference to them.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -10,7 +9,7 @@ use url::{Url, form_urlencoded};
 use crate::{
     AuthenticationError, ClientAuth, OidcSettings, OidcSetupError,
     discovery::ProviderMetadata,
-    http::{Endpoint, Fetcher},
+    http::{Endpoint, Fetcher, basic, to_uri},
 };
 
 /// Whether authorization requests are pushed.
@@ -141,7 +140,7 @@ impl PushedRequests {
         headers.insert(header::CONTENT_TYPE, FORM);
         headers.insert(header::ACCEPT, JSON);
         *pushed.method_mut() = Method::POST;
-        *pushed.uri_mut() = crate::http::to_uri(&self.endpoint);
+        *pushed.uri_mut() = to_uri(&self.endpoint);
         *pushed.body_mut() = form.finish().into_bytes();
         pushed
     }
@@ -155,19 +154,12 @@ impl PushAuthentication {
             (ClientAuth::Key(_), _) | (_, None) => Self::None,
             (ClientAuth::Post, Some(secret)) => Self::Post(secret.clone()),
             (ClientAuth::Basic, Some(secret)) => {
+                // RFC 6749 § 2.3.1.
                 let encode = |text: &str| -> String {
                     form_urlencoded::byte_serialize(text.as_bytes()).collect()
                 };
-                let pair = format!(
-                    "{}:{}",
-                    encode(&settings.client_id),
-                    encode(secret.expose_secret())
-                );
-                let text = format!("Basic {}", BASE64_STANDARD.encode(pair));
-                // Infallible: base64 is visible ASCII.
-                let mut value = HeaderValue::try_from(text).expect("base64 is a field value");
-                value.set_sensitive(true);
-                Self::Basic(value)
+                let [user, password] = [&settings.client_id, secret.expose_secret()].map(encode);
+                Self::Basic(basic(user.as_bytes(), password.as_bytes()))
             }
         }
     }

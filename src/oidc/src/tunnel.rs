@@ -1,12 +1,11 @@
 //! CONNECT tunnels through an HTTP proxy.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, uri};
 use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::OidcSetupError;
+use crate::{OidcSetupError, http::basic};
 
 /// A connector that opens each connection, for http and https alike, by CONNECT to the proxy.
 pub(crate) fn connect_through(
@@ -25,7 +24,7 @@ pub(crate) fn connect_through(
     if proxy.username().is_empty() {
         return Ok(tunnel);
     }
-    Ok(tunnel.with_auth(basic_credentials(proxy)?))
+    Ok(tunnel.with_auth(basic_credentials(proxy)))
 }
 
 /// The URI with an explicit port: [`Tunnel`] would CONNECT to 443 for `http` URIs without one.
@@ -44,15 +43,12 @@ pub(crate) fn with_port(target: &Uri) -> Uri {
 }
 
 /// `Proxy-Authorization` from the user information of the proxy's URL (RFC 7617 § 2).
-fn basic_credentials(proxy: &Url) -> Result<HeaderValue, OidcSetupError> {
+fn basic_credentials(proxy: &Url) -> HeaderValue {
     let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
-    let credentials = [
-        decoded(proxy.username()),
-        decoded(proxy.password().unwrap_or_default()),
-    ]
-    .join(&b':');
-    HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(credentials)))
-        .map_err(|_| OidcSetupError::Proxy)
+    basic(
+        &decoded(proxy.username()),
+        &decoded(proxy.password().unwrap_or_default()),
+    )
 }
 
 #[cfg(test)]
@@ -86,6 +82,6 @@ mod tests {
     fn credentials_are_decoded_from_the_url() {
         let proxy = Url::parse("http://user:p%40ss@proxy:3128").unwrap();
         // base64 of `user:p@ss`.
-        assert_eq!(basic_credentials(&proxy).unwrap(), "Basic dXNlcjpwQHNz");
+        assert_eq!(basic_credentials(&proxy), "Basic dXNlcjpwQHNz");
     }
 }

@@ -565,6 +565,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "14: oidc.revalidate: 2d is too long; write a duration from 0s to 1day",
     ),
     (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nrevalidate = \"0s\"\nsilent_renewal = true",
+        "15: oidc.silent_renewal: nothing is renewed, as revalidate is 0s; remove it, or set revalidate",
+    ),
+    (
         r#"key_file = "session.key""#,
         r#"idle = "1h""#,
         r#"15: session.key_file: missing; create one with openssl rand -base64 32 > config/session.key and add key_file = "config/session.key""#,

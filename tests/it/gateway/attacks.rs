@@ -290,7 +290,7 @@ const FEW_DESCRIPTORS: usize = 10;
 const CONNECTION_MEMORY: u64 = 300;
 
 /// The most bytes that the kernel keeps for one client: the unsent ones of `acceptor.rs`, one write of TLS records, and
-/// what is in flight.
+/// unacknowledged segments.
 const SEND_QUEUE: u64 = 512 * 1024;
 
 /// The time in which a visitor gets an answer. One of twenty, and all on a busy machine, may take longer, up to the

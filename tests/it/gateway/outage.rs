@@ -58,7 +58,7 @@ async fn connections_wait_for_the_first_answer_of_the_provider() {
     let (status, body) = site.readiness().await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(body["status"], "starting", "{body}");
-    // A provider that is down is an answer.
+    // A refused connection ends the discovery.
     drop((discovery, provider));
     let page = site.browser().navigate("/x").await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);

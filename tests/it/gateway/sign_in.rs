@@ -161,6 +161,37 @@ async fn a_repeated_callback_leads_to_the_room_without_another_sign_in() {
 }
 
 #[tokio::test]
+async fn a_posted_answer_of_the_provider_signs_in() {
+    let rules =
+        "[oidc]\nresponse_mode = \"form_post\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n";
+    let options = SiteOptions::default().rules(rules);
+    let site = Site::with(options).await.ready().await;
+    let mut max = site.browser();
+    let mut address = max.begin("/x").await;
+    assert!(
+        address
+            .query_pairs()
+            .any(|(name, mode)| name == "response_mode" && mode == "form_post")
+    );
+    address.query_pairs_mut().append_pair("login_hint", "max");
+    let answer = max.load(&address).await;
+    let location = answer.headers[header::LOCATION].to_str().unwrap();
+    let callback = address.join(location).unwrap();
+    // The provider's page posts the same parameters. A browser sends a form of another site without the cookies.
+    let fields: Vec<_> = callback.query_pairs().collect();
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let posted = site.browser().submit(callback.path(), &fields).await;
+    assert_eq!(posted.status, StatusCode::SEE_OTHER);
+    let target = callback.join(posted.headers[header::LOCATION].to_str().unwrap());
+    let page = max.follow(target.unwrap()).await;
+    assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/x"));
+    assert!(max.cookie("__Host-gateway-session").is_some());
+}
+
+#[tokio::test]
 async fn an_expired_callback_leaves_an_existing_session_untouched() {
     let site = Site::start().await.ready().await;
     let mut browser = site.browser();

@@ -77,14 +77,22 @@ async fn a_person_whom_the_provider_does_not_know_any_more_is_out() {
     let logs = Logs::keep();
     let site = site().await;
     let mut max = site.signed_in("max").await;
+    // The meeting began before the session was renewed.
     let mut socket = max.socket("room=x").await.unwrap();
+    site.clock_control.advance(DUE);
+    let (_, address) = open(&mut max, "/x").await;
+    assert!(address.is_some());
+    let mut later = max.socket("room=x").await.unwrap();
+    assert!(is_open(&mut socket).await);
     site.provider.remove_account("max");
     site.clock_control.advance(DUE);
     let (page, _) = open(&mut max, "/x").await;
     // On the way to the provider, which asks who it is.
     assert_eq!(page.url.path(), "/_gateway/login");
     assert_eq!(query(&page.authorization_url(), "prompt"), None);
-    assert_eq!(closed_with(&mut socket).await, 1008);
+    for socket in [&mut socket, &mut later] {
+        assert_eq!(closed_with(socket).await, 1008);
+    }
     assert_eq!(
         max.socket("room=x").await.unwrap_err(),
         StatusCode::FORBIDDEN
@@ -92,6 +100,28 @@ async fn a_person_whom_the_provider_does_not_know_any_more_is_out() {
     let audit = logs.audit();
     let refused = "\"event\":\"revalidation_refused\",\"reason\":\"sign_in_required\"";
     assert!(audit.contains(refused));
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_late_ends_no_newer_session() {
+    let site = site().await;
+    let mut max = site.signed_in("max").await;
+    site.clock_control.advance(DUE);
+    let slow = max.navigate("/x?tab=slow").await.authorization_url();
+    max.sign_in("max", "/x").await;
+    let mut socket = max.socket("room=x").await.unwrap();
+    let mut callback = Url::parse(&format!("{ORIGIN}/_gateway/callback")).unwrap();
+    callback.query_pairs_mut().extend_pairs([
+        ("error", "login_required"),
+        ("state", &query(&slow, "state").unwrap()),
+        ("iss", site.issuer()),
+    ]);
+    let page = max.follow(callback).await;
+    assert_eq!(
+        (page.status, page.url.query()),
+        (StatusCode::OK, Some("tab=slow"))
+    );
+    assert!(is_open(&mut socket).await);
 }
 
 #[tokio::test]
@@ -150,31 +180,4 @@ async fn without_the_option_a_session_goes_on() {
     site.clock_control.advance(DUE);
     let (page, address) = open(&mut max, "/x").await;
     assert_eq!((page.status, address), (StatusCode::OK, None));
-}
-
-#[tokio::test]
-async fn a_posted_answer_of_the_provider_signs_in() {
-    let rules =
-        "[oidc]\nresponse_mode = \"form_post\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n";
-    let options = SiteOptions::default().rules(rules);
-    let site = Site::with(options).await.ready().await;
-    let mut max = site.browser();
-    let mut address = max.begin("/x").await;
-    assert_eq!(query(&address, "response_mode").unwrap(), "form_post");
-    address.query_pairs_mut().append_pair("login_hint", "max");
-    let answer = max.load(&address).await;
-    let location = answer.headers[header::LOCATION].to_str().unwrap();
-    let callback = Url::parse(location).unwrap();
-    // The provider's page posts the same parameters. A browser sends a form of another site without the cookies.
-    let fields: Vec<_> = callback.query_pairs().collect();
-    let fields: Vec<(&str, &str)> = fields
-        .iter()
-        .map(|(name, value)| (&**name, &**value))
-        .collect();
-    let posted = site.browser().submit(callback.path(), &fields).await;
-    assert_eq!(posted.status, StatusCode::SEE_OTHER);
-    let target = callback.join(posted.headers[header::LOCATION].to_str().unwrap());
-    let page = max.follow(target.unwrap()).await;
-    assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/x"));
-    assert!(max.cookie("__Host-gateway-session").is_some());
 }

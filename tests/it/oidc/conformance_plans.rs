@@ -102,7 +102,7 @@ const CONFIG: &[(&str, Decision)] = &[
 const FORM_POST: &[(&str, Decision)] = &[(
     "test, and the others as in the basic plan",
     Test(
-        "gateway/silent_renewals.rs",
+        "gateway/sign_in.rs",
         "a_posted_answer_of_the_provider_signs_in",
     ),
 )];

@@ -209,6 +209,10 @@ impl RawOidc {
             .leeway
             .within(seconds(0)..=5 * MINUTE, section, "leeway");
         let revalidate = resolve_revalidate(&self.revalidate, section);
+        if self.silent_renewal && matches!(revalidate, Ok(None)) {
+            let what = "nothing is renewed, as revalidate is 0s";
+            section.reject("silent_renewal", what, "remove it, or set revalidate");
+        }
         let issuer = issuer?;
         let callback = match listing.scope.provider() {
             Some(provider) => format!("{CALLBACK_PATH}/{provider}"),

@@ -16,7 +16,6 @@ use crate::{
     server::ClientBody,
     web::embedding::place_of,
 };
-use cluster::revocation::Selector;
 use model::session::{
     self, BrowsingContext, POSTPONED_COOKIE, RequestCookies, ReturnTo, Session, SignIn,
 };
@@ -52,14 +51,16 @@ pub(super) fn is_due(
     session: &Session,
     headers: &HeaderMap,
 ) -> bool {
+    let postponed = RequestCookies::new(headers).value(POSTPONED_COOKIE);
+    postponed.is_none() && is_old(worker, flow, session)
+}
+
+/// Whether the interval has passed since the sign-in of a session without a refresh token.
+fn is_old(worker: &Worker, flow: &SignInFlow, session: &Session) -> bool {
     let party = flow.parties.of_scope(session.identity().provider.as_ref());
     let interval = party.and_then(|party| party.silent_renewal());
     let age = worker.state.clock.now().since(session.began());
-    session.validated().is_none()
-        && interval.is_some_and(|interval| age >= interval)
-        && RequestCookies::new(headers)
-            .value(POSTPONED_COOKIE)
-            .is_none()
+    session.validated().is_none() && interval.is_some_and(|interval| age >= interval)
 }
 
 /// Whether the failure says that the provider does not sign the person in.
@@ -70,7 +71,8 @@ pub(super) fn is_refusal(failure: &AuthenticationError) -> bool {
     )
 }
 
-/// Ends the session that the provider no longer confirms; the person can sign in again.
+/// Ends the session that the provider no longer confirms, with those that it followed in this browser; the person can
+/// sign in again. A person who signed in meanwhile, in another tab, goes on.
 pub(super) async fn refused(
     worker: &Worker,
     flow: &SignInFlow,
@@ -78,16 +80,17 @@ pub(super) async fn refused(
     session: Option<&Session>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
-    if let Some(session) = session {
-        audit::session_ended_by_provider(session.id(), SessionEnd::SignInRequired);
-        let revocations = &worker.state.authenticator.revocations;
-        let ended = revocations.revoke(Selector::Invalidated(session.id().clone()));
-        kept([ended], context).await;
+    let mut target = login_path(&sign_in.return_to, false);
+    match session {
+        Some(session) if is_old(worker, flow, session) => {
+            audit::session_ended_by_provider(session.id(), SessionEnd::SignInRequired);
+            let ended = worker.state.authenticator.revoke_session(session);
+            kept(ended, context).await;
+        }
+        Some(_) => sign_in.return_to.as_str().clone_into(&mut target),
+        None => {}
     }
-    let mut answer = redirect(
-        StatusCode::SEE_OTHER,
-        &login_path(&sign_in.return_to, false),
-    )?;
+    let mut answer = redirect(StatusCode::SEE_OTHER, &target)?;
     let done = flow.complete_cookie(sign_in);
     answer.headers_mut().append(header::SET_COOKIE, done);
     Ok(answer)
