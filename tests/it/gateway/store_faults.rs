@@ -184,11 +184,15 @@ async fn endure(fault: Fault) {
         assert_eq!(left.status, StatusCode::SERVICE_UNAVAILABLE);
         for replica in [&one, &two] {
             store_is(replica, "unreachable").await;
-            let (status, body) = replica.readiness().await;
-            assert_eq!(status, StatusCode::OK);
-            assert_eq!(body["status"], "degraded");
-            let reasons = body["reasons"].to_string();
-            assert!(reasons.contains(reason), "{reasons}");
+            // The first failure is that of the connection which was open: "closed the connection".
+            replica
+                .wait_for(reason, async || {
+                    let (status, body) = replica.readiness().await;
+                    assert_eq!(status, StatusCode::OK);
+                    assert_eq!(body["status"], "degraded");
+                    body["reasons"].to_string().contains(reason)
+                })
+                .await;
         }
         assert!(
             is_in(&one, &saved).await,
