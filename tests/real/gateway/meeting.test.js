@@ -125,19 +125,3 @@ for (const transport of ["websocket", "bosh"]) {
 test("the gateway's log has no token", () => {
   assert.doesNotMatch(site.gateway.log(), /eyJ[\w-]+\.[\w-]+\./);
 });
-
-test("a browser's WebSocket is a stream of the page's HTTP/2 connection, and a sign-out ends it", async () => {
-  const answers = [];
-  const watch = async ({ context, page }) => {
-    const network = await context.newCDPSession(page);
-    await network.send("Network.enable");
-    network.on("Network.webSocketHandshakeResponseReceived", ({ response }) => answers.push(response.status));
-  };
-  const { context, page } = await site.attend("first", "/One%20Connection", { watch });
-  // HTTP/1.1 switches protocols with 101 (RFC 8441 § 5).
-  assert.deepEqual(answers, [200]);
-  const left = page.waitForFunction(() => window.meeting?.state !== "joined");
-  await context.request.get(`${site.url}/_gateway/logout`, { headers: { "sec-fetch-site": "same-origin" } });
-  await left;
-  await context.close();
-});
