@@ -21,6 +21,7 @@ mod frontchannel_logout;
 mod handoff;
 mod handover;
 mod handshakes;
+mod held_connections;
 mod hostile;
 mod http2_conformance;
 mod http2_sockets;

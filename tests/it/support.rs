@@ -11,6 +11,7 @@ pub(crate) mod connect_proxy;
 pub(crate) mod corpus;
 pub(crate) mod faulty_provider;
 pub(crate) mod frames;
+pub(crate) mod holding_upstream;
 pub(crate) mod http2_socket;
 pub(crate) mod load;
 pub(crate) mod logs;
