@@ -72,7 +72,7 @@ fn identities_are_verified_in_one_place() {
         .filter(|(_, text)| text.contains("VerifiedIdentity::by_provider("))
         .map(|(file, _)| file)
         .collect();
-    assert_eq!(callers, ["src/oidc/src/relying_party.rs"]);
+    assert_eq!(callers, ["src/oidc/src/identification.rs"]);
 }
 
 /// The manifest of each crate in `src`, by crate name.

@@ -20,6 +20,8 @@ use rustls::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::support::directory::{Account, AccountKey, Directory, DirectoryFault};
+
 /// A running gateway with stand-ins for provider and Jitsi.
 struct Deployment {
     config: Config,
@@ -169,6 +171,21 @@ async fn each_fault_has_its_finding_and_a_healthy_site_none() {
         .found(|config| oidc(config).redirect_uri.set_path("/elsewhere"))
         .await;
     assert_eq!(found, ["C4.redirect"]);
+    let key = AccountKey::generate();
+    let directory = Directory::start(&Clock::system()).await;
+    for (accounts, expected) in [
+        (vec![], &["C4.groups"][..]),
+        (vec![Account::new(&key, None)], &[]),
+    ] {
+        directory.state().accounts = accounts;
+        let lookup = key.lookup(&directory, None);
+        let found = site.found(|config| oidc(config).group_lookup = Some(lookup));
+        assert_eq!(found.await, expected);
+    }
+    directory.state().fault = DirectoryFault::Status(403);
+    let lookup = key.lookup(&directory, None);
+    let found = site.found(|config| oidc(config).group_lookup = Some(lookup));
+    assert_eq!(found.await, ["C4.groups"]);
     let report = site
         .examine(|config| {
             let firm = unreachable(config);

@@ -3,6 +3,7 @@
 mod client_assertions;
 mod conformance_plans;
 mod deviations;
+mod group_lookup;
 mod logout;
 mod network;
 mod outages;
@@ -184,6 +185,7 @@ fn settings(issuer: &str) -> OidcSettings {
         push: oidc::PushPolicy::Never,
         form_post: false,
         silent_renewal: false,
+        group_lookup: None,
         redirect_uri: Url::parse("https://meet.example.org/_gateway/callback").unwrap(),
         signed_out_uri: Url::parse("https://meet.example.org/_gateway/signed-out").unwrap(),
         insecure_trust_unverified_email: false,

@@ -9,6 +9,7 @@ pub(crate) mod certificate_directory;
 pub(crate) mod command;
 pub(crate) mod connect_proxy;
 pub(crate) mod corpus;
+pub(crate) mod directory;
 pub(crate) mod faulty_provider;
 pub(crate) mod frames;
 pub(crate) mod holding_upstream;

@@ -94,6 +94,7 @@ fn settings(issuer: &str) -> OidcSettings {
         push: oidc::PushPolicy::Never,
         form_post: false,
         silent_renewal: false,
+        group_lookup: None,
     }
 }
 

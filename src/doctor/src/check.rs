@@ -96,6 +96,7 @@ catalogue! {
         ProviderScope "scope",
         ProviderFlow "flow",
         ProviderTokenEndpoint "token-endpoint",
+        GroupDirectory "groups",
     }
     ProviderLogout "C5" "logout at the OpenID provider" {
         LogoutRedirectUri "redirect",

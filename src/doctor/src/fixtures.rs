@@ -37,6 +37,7 @@ pub(super) fn oidc_settings() -> OidcSettings {
         push: oidc::PushPolicy::Never,
         form_post: false,
         silent_renewal: false,
+        group_lookup: None,
         redirect_uri: Url::parse("https://meet.example.org/_gateway/callback").unwrap(),
         signed_out_uri: Url::parse("https://meet.example.org/").unwrap(),
         insecure_trust_unverified_email: false,

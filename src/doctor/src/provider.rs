@@ -12,6 +12,7 @@ use super::{
 };
 
 mod client;
+mod groups;
 mod logout;
 
 /// Runs the checks C4 and C5.
@@ -65,7 +66,8 @@ async fn examine_client(
         Err(_) => AuthorizationResponse::Unknown,
     };
     let redeemed = probe.redeem(described, text().into(), &text()).await;
-    evaluate_client(settings, &authorization, redeemed.as_ref().err())
+    evaluate_client(settings, &authorization, redeemed.as_ref().err())?;
+    groups::examine(probe, settings).await
 }
 
 fn found(kind: FindingKind, sent: impl Into<String>, got: impl Into<String>) -> Finding {

@@ -180,9 +180,14 @@ impl Policy {
     /// Whether a condition names this group. Sessions drop all other groups to keep the cookie
     /// small.
     pub fn names_group(&self, group: &str) -> bool {
-        self.conditions().any(|condition| match condition {
-            Condition::Group(pattern) => pattern.matches(group),
-            _ => false,
+        self.group_patterns().any(|pattern| pattern.matches(group))
+    }
+
+    /// The names and patterns of groups in conditions.
+    pub fn group_patterns(&self) -> impl Iterator<Item = &Glob> {
+        self.conditions().filter_map(|condition| match condition {
+            Condition::Group(pattern) => Some(pattern),
+            _ => None,
         })
     }
 
@@ -196,8 +201,7 @@ impl Policy {
 
     /// Whether a condition names groups.
     pub fn uses_groups(&self) -> bool {
-        self.conditions()
-            .any(|condition| matches!(condition, Condition::Group(_)))
+        self.group_patterns().next().is_some()
     }
 
     /// The paths of the claims that conditions name; sessions drop all other claims.

@@ -4,7 +4,7 @@ use http::StatusCode;
 use model::jws::TokenError;
 use observe::metrics::SignInReason;
 
-use crate::FetchError;
+use crate::{FetchError, GroupLookupError};
 
 /// Why a sign-in failed. No variant carries a code, a token or a response body.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,9 @@ pub enum AuthenticationError {
          for this client at the provider"
     )]
     UserinfoToken(#[source] TokenError),
+    /// The groups of a known person could not be looked up again.
+    #[error("the groups could not be looked up")]
+    GroupLookup(#[source] GroupLookupError),
     /// `sub` is missing or differs from the ID token's.
     #[error("the userinfo has another subject than the id token")]
     UserinfoSubject,
@@ -159,6 +162,7 @@ impl AuthenticationError {
             Self::UserinfoUnreadable => "userinfo_unreadable",
             Self::UserinfoToken(_) => "userinfo_token_refused",
             Self::UserinfoSubject => "userinfo_subject_wrong",
+            Self::GroupLookup(_) => "group_lookup_failed",
             Self::NoId => "id_claim_missing",
             Self::ForeignSubject => "subject_of_other_provider",
         }
@@ -173,7 +177,9 @@ impl AuthenticationError {
             }
             Self::Cancelled => SignInReason::Cancelled,
             Self::InteractionNeeded => SignInReason::InteractionNeeded,
-            Self::ProviderTrouble | Self::PushEndpoint(_) => SignInReason::ProviderTrouble,
+            Self::ProviderTrouble | Self::PushEndpoint(_) | Self::GroupLookup(_) => {
+                SignInReason::ProviderTrouble
+            }
             Self::RequestRefused => SignInReason::RequestRefused,
             Self::TokenEndpoint(_) => SignInReason::TokenEndpoint,
             Self::CodeRefused => SignInReason::CodeRefused,
@@ -204,7 +210,9 @@ impl AuthenticationError {
             | Self::CodeRefused
             | Self::Nonce
             | Self::IdToken(TokenError::Expired) => AuthenticationErrorClass::TryAgain,
-            Self::NotReady | Self::ProviderTrouble => AuthenticationErrorClass::Unavailable,
+            Self::NotReady | Self::ProviderTrouble | Self::GroupLookup(_) => {
+                AuthenticationErrorClass::Unavailable
+            }
             Self::PushEndpoint(error)
             | Self::TokenEndpoint(error)
             | Self::UserinfoEndpoint(error)

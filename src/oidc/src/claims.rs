@@ -21,6 +21,8 @@ use crate::{AuthenticationError, ClaimPaths, OidcSettings, id_token::MAX_SUBJECT
 pub(crate) struct ClaimSources<'c> {
     pub(crate) id_token: &'c ClaimsSet,
     pub(crate) userinfo: Option<&'c ClaimsSet>,
+    /// The groups by the provider's directory, in place of the claim.
+    pub(crate) directory_groups: Option<&'c [String]>,
 }
 
 /// The identity that these claims of an ID token would yield. Verifies nothing: for `explain`,
@@ -33,43 +35,9 @@ pub fn identity_from_claims(
     let sources = ClaimSources {
         id_token: claims,
         userinfo: None,
+        directory_groups: None,
     };
     sources.identity(settings, policy)
-}
-
-/// Whether the ID token lacks a claim that the configuration or a room rule names.
-pub(crate) fn needs_userinfo(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Policy) -> bool {
-    let ClaimPaths {
-        id,
-        name,
-        // They matter only if the name is missing, which asks for the userinfo already.
-        name_fallbacks: _,
-        email,
-        email_verified,
-        avatar,
-        region,
-        groups,
-    } = paths;
-    [id, name, email, email_verified, avatar, groups]
-        .into_iter()
-        .chain(region)
-        .map(String::as_str)
-        .chain(policy.claim_paths())
-        .any(|path| find(claims, path).is_none())
-}
-
-/// Whether the ID token has all that rules and people see: the id, the name, the e-mail address, and the
-/// groups and claims of conditions.
-pub(crate) fn suffices(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Policy) -> bool {
-    let groups = policy.uses_groups().then_some(&paths.groups);
-    let verified = policy.uses_email().then_some(&paths.email_verified);
-    [&paths.id, &paths.name, &paths.email]
-        .into_iter()
-        .chain(groups)
-        .chain(verified)
-        .map(String::as_str)
-        .chain(policy.claim_paths())
-        .all(|path| find(claims, path).is_some())
 }
 
 // === impl ClaimSources ===
@@ -113,6 +81,43 @@ impl<'c> ClaimSources<'c> {
         })
     }
 
+    /// Whether a claim that the configuration or a room rule names is missing.
+    pub(crate) fn needs_userinfo(self, paths: &ClaimPaths, policy: &Policy) -> bool {
+        let ClaimPaths {
+            id,
+            name,
+            // They matter only if the name is missing, which asks for the userinfo already.
+            name_fallbacks: _,
+            email,
+            email_verified,
+            avatar,
+            region,
+            groups,
+        } = paths;
+        [id, name, email, email_verified, avatar]
+            .into_iter()
+            .chain(region)
+            .chain(self.directory_groups.is_none().then_some(groups))
+            .map(String::as_str)
+            .chain(policy.claim_paths())
+            .any(|path| self.find(path).is_none())
+    }
+
+    /// Whether all that rules and people see is here: the id, the name, the e-mail address, and the groups and claims
+    /// of conditions.
+    pub(crate) fn suffices(self, paths: &ClaimPaths, policy: &Policy) -> bool {
+        let has_claim = policy.uses_groups() && self.directory_groups.is_none();
+        let groups = has_claim.then_some(&paths.groups);
+        let verified = policy.uses_email().then_some(&paths.email_verified);
+        [&paths.id, &paths.name, &paths.email]
+            .into_iter()
+            .chain(groups)
+            .chain(verified)
+            .map(String::as_str)
+            .chain(policy.claim_paths())
+            .all(|path| self.find(path).is_some())
+    }
+
     /// Claims that the room rules need and that the provider sends by reference only (distributed
     /// claims, OpenID Connect Core 1.0 § 5.6.2). Entra ID does this with the groups of a user who
     /// is in more than 200.
@@ -125,7 +130,9 @@ impl<'c> ClaimSources<'c> {
         'c: 'p,
     {
         let names = self.id_token.get("_claim_names");
-        std::iter::once(&*paths.groups)
+        let groups = self.directory_groups.is_none().then_some(&*paths.groups);
+        groups
+            .into_iter()
             .chain(policy.claim_paths())
             .filter(move |path| names.is_some_and(|names| names.get(path).is_some()))
             .filter(move |path| self.find(path).is_none())
@@ -142,7 +149,8 @@ impl<'c> ClaimSources<'c> {
         'c: 'p,
     {
         let is_empty_list = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
-        let groups = policy.uses_groups().then_some(&*paths.groups);
+        let has_claim = policy.uses_groups() && self.directory_groups.is_none();
+        let groups = has_claim.then_some(&*paths.groups);
         let groups = groups.into_iter().filter(move |path| {
             self.find(path).is_none_or(|value| {
                 let is_object = value.as_object().is_some();
@@ -188,7 +196,10 @@ impl<'c> ClaimSources<'c> {
     }
 
     fn groups(self, path: &str, policy: &Policy) -> Vec<String> {
-        let all = self.find(path).map(group_names).unwrap_or_default();
+        let all = match self.directory_groups {
+            Some(groups) => groups.to_vec(),
+            None => self.find(path).map(group_names).unwrap_or_default(),
+        };
         let mut groups = Vec::new();
         for group in all.into_iter().take(MAX_VALUES) {
             if is_plain(&group, MAX_VALUE_CHARS)

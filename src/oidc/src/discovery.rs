@@ -35,6 +35,8 @@ pub struct ProviderMetadata {
     pub back_channel_logout: bool,
     /// `frontchannel_logout_supported` (Front-Channel Logout 1.0 § 3).
     pub front_channel_logout: bool,
+    /// Microsoft Graph for the people of an Entra directory: `msgraph_host`, which differs between Microsoft's clouds.
+    pub(crate) graph: Url,
 }
 
 /// The endpoint of pushed authorization requests (RFC 9126 § 5).
@@ -173,6 +175,7 @@ impl ProviderMetadata {
             issuer_in_responses: raw.is_true("authorization_response_iss_parameter_supported"),
             back_channel_logout: raw.is_true("backchannel_logout_supported"),
             front_channel_logout: raw.is_true("frontchannel_logout_supported"),
+            graph: graph_url(raw.optional("msgraph_host")),
         })
     }
 }
@@ -247,6 +250,23 @@ impl fmt::Display for Document {
         })
     }
 }
+
+/// The base URL of Microsoft Graph at this host; that of the global cloud, if it is none.
+fn graph_url(host: Option<&str>) -> Url {
+    let named = host.and_then(|host| Url::parse(&format!("https://{host}")).ok());
+    let is_host_only = |url: &Url| {
+        url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    };
+    named
+        .filter(is_host_only)
+        .unwrap_or_else(|| Url::parse(GRAPH).expect("the constant is a URL"))
+}
+
+/// Microsoft Graph of the global cloud.
+const GRAPH: &str = "https://graph.microsoft.com";
 
 /// Limit of the issuer quoted in an error message.
 const MAX_QUOTED_CHARS: usize = 200;

@@ -48,6 +48,8 @@ pub(crate) enum Endpoint {
     Token,
     /// `userinfo_endpoint`.
     Userinfo,
+    /// The directory of groups, and the token endpoint for it.
+    Groups,
 }
 
 /// Why a request to the provider got no usable response.
@@ -192,6 +194,7 @@ impl Endpoint {
             Self::PushedRequest => ProviderRequest::PushedRequest,
             Self::Token => ProviderRequest::Tokens,
             Self::Userinfo => ProviderRequest::Userinfo,
+            Self::Groups => ProviderRequest::Groups,
         }
     }
 }

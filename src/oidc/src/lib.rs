@@ -13,7 +13,9 @@
 //! model::jws         signature of the ID token, by the key set of provider_cache
 //! claims_validation  iss, aud, azp, exp, nbf, iat
 //! id_token           nonce, at_hash, sub
-//! userinfo           claims missing in the ID token
+//! identification     the sources of claims: the ID token, and
+//! group_lookup       the provider's directory, for groups that no claim has
+//! userinfo           the userinfo endpoint, for claims missing in the ID token
 //! claims             claims → identity
 //! ```
 //!
@@ -32,8 +34,10 @@ mod client_assertion;
 mod code_flow;
 mod discovery;
 mod endpoint_rewriter;
+mod group_lookup;
 mod http;
 mod id_token;
+mod identification;
 mod logout_token;
 mod probe;
 mod provider_cache;
@@ -56,6 +60,7 @@ pub use self::{
     code_flow::Prompt,
     discovery::{DiscoveryError, Document, ProviderMetadata, PushEndpoint},
     endpoint_rewriter::EndpointRewriter,
+    group_lookup::{GroupLookup, GroupLookupError, ServiceAccount, ServiceAccountError},
     http::FetchError,
     logout_token::{LogoutRequest, LogoutTokenError},
     probe::{ProviderDescription, ProviderProbe, ProviderProbeError},

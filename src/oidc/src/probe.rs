@@ -8,10 +8,12 @@ use observe::{error_chain, metrics::ProviderMetrics};
 use secrecy::SecretString;
 
 use crate::{
-    AuthenticationError, AuthorizationOptions, FetchError, OidcSettings, OidcSetupError, Prompt,
+    AuthenticationError, AuthorizationOptions, FetchError, GroupLookup, GroupLookupError,
+    OidcSettings, OidcSetupError, Prompt,
     code_flow::CodeFlow,
     discovery::{DiscoveryError, Document, ProviderMetadata},
     endpoint_rewriter::EndpointRewriter,
+    group_lookup::google_directory,
     http::Fetcher,
 };
 
@@ -128,6 +130,17 @@ impl ProviderProbe {
             pushed => pushed.unwrap_or(url),
         };
         self.fetcher.get(&address).await
+    }
+
+    /// Reads the directory of groups with the gateway's own account; `None` if there is no directory, or one that is read with
+    /// the access token of a person.
+    pub async fn read_groups(&self) -> Option<Result<(), GroupLookupError>> {
+        match self.settings.group_lookup.as_ref()? {
+            GroupLookup::MicrosoftGraph { .. } => None,
+            GroupLookup::GoogleDirectory { url, account } => {
+                Some(google_directory::probe(url, account, self.clock.now(), &self.fetcher).await)
+            }
+        }
     }
 
     /// Sends a logout request without a session; `None` if the provider has no

@@ -9,7 +9,7 @@ use model::{
 use secrecy::SecretString;
 
 use crate::{
-    AuthenticationError, RelyingParty, id_token::ExpectedNonce, relying_party::UserinfoOutage,
+    AuthenticationError, RelyingParty, id_token::ExpectedNonce, identification::SourceOutage,
 };
 
 /// What the provider gave at the sign-in, to be asked again.
@@ -95,7 +95,7 @@ impl RelyingParty {
                             &provider,
                             &claims,
                             &tokens.access,
-                            UserinfoOutage::Refused,
+                            SourceOutage::Refused,
                             policy,
                         )
                         .await

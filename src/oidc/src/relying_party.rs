@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,7 +19,6 @@ use model::{
 use observe::metrics::ProviderMetrics;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 use url::Url;
 
 use crate::{
@@ -27,33 +26,25 @@ use crate::{
     OidcSetupError, ProviderStatus,
     authentication_context::authentication_context,
     callback::CallbackOutcome,
-    claims::{self, ClaimSources},
     claims_validation::ClaimsValidation,
+    group_lookup::GroupResolver,
     id_token::{self, ExpectedNonce},
+    identification::SourceOutage,
     logout_token::ReplayCache,
     provider_cache::{ProviderCache, ProviderSnapshot, TokenSource},
-    userinfo::{self, Userinfo},
 };
 
 /// Signs users in at one provider. Shared by all workers.
 pub struct RelyingParty {
-    settings: Arc<OidcSettings>,
+    pub(crate) settings: Arc<OidcSettings>,
     pub(crate) algorithms: Vec<Algorithm>,
     clock: Clock,
     pub(crate) provider: Arc<ProviderCache>,
     pub(crate) replay_cache: ReplayCache,
+    pub(crate) directory: Option<GroupResolver>,
     /// The claims of conditions that were reported as unusable: each is named once, however many people
     /// sign in without it.
-    reported_claims: Mutex<HashSet<String>>,
-}
-
-/// Whether a person may be identified while the userinfo endpoint fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UserinfoOutage {
-    /// If the ID token suffices.
-    Tolerated,
-    /// An identity that is known is not replaced by a part of it.
-    Refused,
+    pub(crate) reported_claims: Mutex<HashSet<String>>,
 }
 
 /// Result of a successful sign-in.
@@ -107,6 +98,10 @@ impl RelyingParty {
                 clock.clone(),
                 random,
             )?),
+            directory: settings
+                .group_lookup
+                .clone()
+                .map(|lookup| GroupResolver::new(lookup, settings.timeout, clock.clone())),
             settings,
             clock,
             replay_cache: ReplayCache::default(),
@@ -229,7 +224,7 @@ impl RelyingParty {
                     &provider,
                     &claims,
                     &tokens.access,
-                    UserinfoOutage::Tolerated,
+                    SourceOutage::Tolerated,
                     policy,
                 )
                 .await?,
@@ -263,67 +258,6 @@ impl RelyingParty {
         Ok(claims)
     }
 
-    /// The identity of the claims of a verified ID token, and of the userinfo where it lacks some.
-    pub(crate) async fn identify(
-        &self,
-        provider: &Arc<ProviderSnapshot>,
-        claims: &ClaimsSet,
-        access_token: &SecretString,
-        outage: UserinfoOutage,
-        policy: &Policy,
-    ) -> Result<VerifiedIdentity, AuthenticationError> {
-        let subject = text(claims, "sub").ok_or(AuthenticationError::NoSubject)?;
-        let paths = &self.settings.claims;
-        let userinfo = match &provider.metadata.userinfo {
-            Some(url) if claims::needs_userinfo(claims, paths, policy) => {
-                match self.userinfo(provider, url, access_token).await {
-                    Ok(claims) => {
-                        userinfo::check_subject(&claims, subject)?;
-                        Some(claims)
-                    }
-                    Err(error)
-                        if outage == UserinfoOutage::Tolerated
-                            && error.is_userinfo_outage()
-                            && claims::suffices(claims, paths, policy) =>
-                    {
-                        let reason = error.as_str();
-                        warn!(
-                            reason,
-                            "a person is signed in without the userinfo, which failed"
-                        );
-                        None
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            _ => None,
-        };
-        let sources = ClaimSources {
-            id_token: claims,
-            userinfo: userinfo.as_ref(),
-        };
-        for claim in sources.distributed_claims(paths, policy) {
-            warn!(
-                claim,
-                "provider sends a claim by reference only; rules treat it as missing"
-            );
-        }
-        for claim in sources.unusable_claims(paths, policy) {
-            let mut reported = self
-                .reported_claims
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if reported.insert(claim.to_owned()) {
-                warn!(
-                    claim,
-                    "a claim that rules name is missing or has no usable form; its conditions are not met. Reported once"
-                );
-            }
-        }
-        let identity = sources.identity(&self.settings, policy)?;
-        Ok(VerifiedIdentity::by_provider(identity))
-    }
-
     /// URL of a logout request at the provider, which redirects the browser back with `state`.
     /// `None` if the provider is unknown or has no `end_session_endpoint`.
     pub fn end_session_url(&self, id_token_hint: Option<&str>, state: Option<&str>) -> Option<Url> {
@@ -339,36 +273,6 @@ impl RelyingParty {
             now: self.clock.now(),
             leeway: self.settings.leeway,
         }
-    }
-
-    /// The claims of the userinfo endpoint; a signed response is verified first.
-    async fn userinfo(
-        &self,
-        provider: &Arc<ProviderSnapshot>,
-        url: &Url,
-        access_token: &SecretString,
-    ) -> Result<ClaimsSet, AuthenticationError> {
-        let token = match userinfo::fetch(&self.provider.fetcher, url, access_token).await? {
-            Userinfo::Claims(claims) => return Ok(claims),
-            Userinfo::Signed(token) => token,
-        };
-        let signature = AuthenticationError::UserinfoToken;
-        let jws = Jws::parse(&token, &self.algorithms).map_err(signature)?;
-        let claims: ClaimsSet = self
-            .provider
-            .verify(provider, &jws, TokenSource::TokenEndpoint)
-            .await
-            .map_err(signature)?;
-        // § 5.3.2: `iss` and `aud` should be there; the request was for this client's token, so
-        // their absence is harmless.
-        let validation = self.claims_validation();
-        if claims.contains_key("iss") {
-            validation.check_issuer(&claims).map_err(signature)?;
-        }
-        if claims.contains_key("aud") {
-            validation.check_audience(&claims).map_err(signature)?;
-        }
-        Ok(claims)
     }
 
     /// The code of the callback, after the check of `iss` (RFC 9207 § 2.4).

@@ -9,7 +9,7 @@ use model::{
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{PushPolicy, client_assertion::KeyAuthentication};
+use crate::{GroupLookup, PushPolicy, client_assertion::KeyAuthentication};
 
 /// The provider, and the gateway's client registration there.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct OidcSettings {
     pub form_post: bool,
     /// Whether sessions without a refresh token are renewed by the browser, with `prompt=none`.
     pub silent_renewal: bool,
+    /// The directory that has the groups which no token has; `None` if tokens have all.
+    pub group_lookup: Option<GroupLookup>,
     /// `redirect_uri`: `<public_url>/_gateway/callback`, with the id of one of several providers.
     pub redirect_uri: Url,
     /// `post_logout_redirect_uri` of RP-initiated logout.

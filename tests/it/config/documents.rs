@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use serde_json::json;
 use toml::{Table, Value};
 
 use super::{GOOD, OIDC_SECRET, SESSION_KEY, Workplace, text};
@@ -137,6 +138,15 @@ fn content(place: &Workplace, option: &str, number: usize) -> Option<String> {
         ".tls.additional.key" => of("other.key"),
         ".token.key.file" | ".jaas.key_file" | ".oidc.client_key_file" => {
             Some(rsa().serialize_pem())
+        }
+        ".oidc.group_lookup.key_file" => {
+            let file = json!({
+                "type": "service_account",
+                "private_key": rsa().serialize_pem(),
+                "client_email": "meet@project.iam.gserviceaccount.com",
+                "token_uri": "https://oauth2.googleapis.com/token",
+            });
+            Some(file.to_string())
         }
         ".store.url_file" => Some("rediss://:a-long-password-of-its-own@redis:6379".to_owned()),
         option if option.ends_with("_file") => Some(format!("{number:032x}4f0c1b7a9e2d5833")),

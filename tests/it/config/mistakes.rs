@@ -416,6 +416,51 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.group_lookup]\nkind = \"graph\"",
+        r#"15: oidc.group_lookup.kind: unknown value "graph"; write "microsoft_graph" or "google_directory""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.group_lookup]\nurl = \"https://graph.microsoft.us\"",
+        r#"14: oidc.group_lookup.kind: missing; add for example kind = "microsoft_graph""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.group_lookup]\nkind = \"microsoft_graph\"",
+        r#"15: oidc.group_lookup.kind: no scope permits the person's access token to read groups at Microsoft Graph; add "User.Read" to oidc.scopes"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.group_lookup]\nkind = \"google_directory\"",
+        r#"14: oidc.group_lookup.key_file: missing; add for example key_file = "config/google-directory.json""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.group_lookup]\nkind = \"google_directory\"\nkey_file = \"tls.key\"",
+        "16: oidc.group_lookup.key_file: tls.key is not the JSON key of a service account (type, client_email, private_key and token_uri); create a key of the service account, and name the file that Google gives",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.group_lookup]\nkind = \"google_directory\"\nkey_file = \"tls.key\"\nadministrator = \"root\"",
+        "16: oidc.group_lookup.key_file: tls.key is not the JSON key of a service account (type, client_email, private_key and token_uri); create a key of the service account, and name the file that Google gives\ngateway.toml:17: oidc.group_lookup.administrator: not the e-mail address of an administrator; write it as groups-reader@example.org",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nscopes = [\"openid\", \"User.Read\"]\n[oidc.group_lookup]\nkind = \"microsoft_graph\"\nkey_file = \"tls.key\"",
+        r#"17: oidc.group_lookup.key_file: only of kind = "google_directory"; remove it"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nscopes = [\"openid\", \"User.Read\"]\n[oidc.group_lookup]\nkind = \"microsoft_graph\"\nadministrator = \"a@example.org\"",
+        r#"17: oidc.group_lookup.administrator: only of kind = "google_directory"; remove it"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nscopes = [\"openid\", \"User.Read\"]\n[oidc.group_lookup]\nkind = \"microsoft_graph\"\nurl = \"http://graph.internal\"",
+        "17: oidc.group_lookup.url: not an https URL, so that an attacker on the network path could add groups; write it as https://graph.microsoft.us",
+    ),
+    (
+        r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nscopes = [\"profile\"]",
         r#"14: oidc.scopes: openid is missing, without which it is not OpenID Connect; add "openid""#,
     ),

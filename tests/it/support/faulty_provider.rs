@@ -289,4 +289,7 @@ pub(crate) const CLIENT_SECRET: &str = "correct horse: battery&staple";
 /// The subject of every sign-in.
 pub(crate) const SUBJECT: &str = "248289761001";
 
-const ACCESS_TOKEN: &str = "access-token-of-zoe";
+/// The refresh token of every sign-in; it can be used again.
+pub(crate) const REFRESH_TOKEN: &str = "refresh-token-of-zoe";
+
+pub(crate) const ACCESS_TOKEN: &str = "access-token-of-zoe";

@@ -2,6 +2,7 @@
 
 mod claims;
 mod client_auth;
+mod group_lookup;
 mod listed;
 mod parameters;
 
@@ -15,6 +16,7 @@ use url::Url;
 use self::{
     claims::RawClaims,
     client_auth::{RawClientAuth, RawClientCredentials},
+    group_lookup::{LookupContext, RawGroupLookup},
     listed::Listing,
 };
 pub(super) use self::{
@@ -90,6 +92,7 @@ pub(super) struct RawOidc {
     /// The requested scopes; `openid` is required.
     scopes: Vec<String>,
     claims: RawClaims,
+    group_lookup: Option<RawGroupLookup>,
     /// Additional parameters of the authorization request, such as `kc_idp_hint`, `domain_hint`, `hd`,
     /// `audience` or `login_hint`. Those of the sign-in itself cannot be set. `ui_locales` is the
     /// language of the gateway's page unless it is set here. A `[[room]]` has its own in `sign_in`.
@@ -204,6 +207,18 @@ impl RawOidc {
         }
         let parameters = self.parameters.resolve(&mut section.table("parameters"));
         let claims = self.claims.resolve(&mut section.table("claims"));
+        let group_lookup = match self.group_lookup {
+            None => Ok(None),
+            Some(raw) => {
+                let context = LookupContext {
+                    scopes: scopes.as_deref().unwrap_or_default(),
+                    allow_http: self.insecure_http_issuer,
+                    secrets,
+                };
+                let lookup = raw.resolve(&context, &mut section.table("group_lookup"));
+                lookup.map(Some).ok_or(Reported)
+            }
+        };
         let timeout = self.timeout.within(seconds(1)..=MINUTE, section, "timeout");
         let leeway = self
             .leeway
@@ -240,6 +255,7 @@ impl RawOidc {
             push: self.pushed_authorization_requests.policy(),
             form_post: self.response_mode == ResponseMode::FormPost,
             silent_renewal: self.silent_renewal,
+            group_lookup: group_lookup.ok()?,
             redirect_uri: public_url?.join(&callback),
             signed_out_uri: public_url?.join(SIGNED_OUT_PATH),
             insecure_trust_unverified_email: self.insecure_trust_unverified_email,
@@ -267,6 +283,7 @@ impl Default for RawOidc {
             assertion_audience: None,
             scopes: scopes.map(ToOwned::to_owned).into(),
             claims: RawClaims::default(),
+            group_lookup: None,
             parameters: RawParameters::default(),
             response_mode: ResponseMode::Query,
             pushed_authorization_requests: PushedRequests::Offered,

@@ -41,6 +41,7 @@ fn settings() -> OidcSettings {
         push: crate::PushPolicy::Never,
         form_post: false,
         silent_renewal: false,
+        group_lookup: None,
         redirect_uri: Url::parse("https://meet.example.org/_gateway/callback").unwrap(),
         signed_out_uri: Url::parse("https://meet.example.org/").unwrap(),
         insecure_trust_unverified_email: false,
@@ -67,6 +68,7 @@ fn person(id_token: Value, userinfo: Option<Value>, conditions: &[&str]) -> Iden
     let sources = ClaimSources {
         id_token: &claims(id_token),
         userinfo: userinfo.as_ref(),
+        directory_groups: None,
     };
     sources.identity(&settings(), &policy(conditions)).unwrap()
 }
@@ -215,6 +217,7 @@ fn unverified_email_is_trusted_if_configured() {
     let sources = ClaimSources {
         id_token: &id_token,
         userinfo: None,
+        directory_groups: None,
     };
     let who = sources.identity(&settings, &policy(&[])).unwrap();
     assert!(who.email_verified);
@@ -235,6 +238,7 @@ fn an_invalid_user_id_is_refused() {
         let sources = ClaimSources {
             id_token: &id_token,
             userinfo: None,
+            directory_groups: None,
         };
         let result = sources.identity(&settings, &policy(&[]));
         assert!(matches!(result, Err(AuthenticationError::NoId)), "{oid}");
@@ -248,11 +252,20 @@ fn userinfo_is_needed_only_for_missing_claims() {
         "realm_access": {"roles": []},
     }));
     let paths = settings().claims;
-    assert!(!needs_userinfo(&full, &paths, &policy(&[])));
-    assert!(needs_userinfo(&full, &paths, &policy(&["claim:dept=x"])));
+    let needs = |id_token: &ClaimsSet, groups: Option<&[String]>, conditions: &[&str]| {
+        let sources = ClaimSources {
+            id_token,
+            userinfo: None,
+            directory_groups: groups,
+        };
+        sources.needs_userinfo(&paths, &policy(conditions))
+    };
+    assert!(!needs(&full, None, &[]));
+    assert!(needs(&full, None, &["claim:dept=x"]));
     let mut partial = full;
     partial.insert("realm_access".to_owned(), json!({"roles": null}));
-    assert!(needs_userinfo(&partial, &paths, &policy(&[])));
+    assert!(needs(&partial, None, &[]));
+    assert!(!needs(&partial, Some(&[]), &[]), "the directory has them");
 }
 
 #[test]
@@ -265,6 +278,7 @@ fn distributed_claims_that_rules_need_are_found() {
         let sources = ClaimSources {
             id_token: &id_token,
             userinfo: None,
+            directory_groups: None,
         };
         sources
             .distributed_claims(&settings.claims, &rules)

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{
-    ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Core, ProviderFault, SUBJECT, SigningKey, overlay,
+    ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, Core, ProviderFault, REFRESH_TOKEN, SUBJECT,
+    SigningKey, overlay,
 };
 use crate::support::answer::{
     Body, HTML, breaking_off, huge, json_answer, json_text, plain, redirect,
@@ -121,6 +122,17 @@ impl Core {
         if !is_client {
             return refused(StatusCode::UNAUTHORIZED, "invalid_client");
         }
+        if form["grant_type"] == "refresh_token" {
+            if form["refresh_token"] != REFRESH_TOKEN {
+                return refused(StatusCode::BAD_REQUEST, "invalid_grant");
+            }
+            // OpenID Connect Core 1.0 § 12.2: no nonce.
+            let id_token = self.id_token(fault, None);
+            let answer = json!({
+                "access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": id_token,
+            });
+            return Ok(json_answer(StatusCode::OK, &answer));
+        }
         let Some(pending) = self.behaviour().codes.remove(&form["code"]) else {
             return refused(StatusCode::BAD_REQUEST, "invalid_grant");
         };
@@ -131,7 +143,7 @@ impl Core {
         }
         let mut answer = json!({
             "access_token": ACCESS_TOKEN, "token_type": "Bearer", "expires_in": 300,
-            "id_token": self.id_token(fault, &pending.nonce),
+            "id_token": self.id_token(fault, Some(&pending.nonce)),
         });
         match fault {
             ProviderFault::NoIdToken => answer["id_token"] = Value::Null,

@@ -13,16 +13,19 @@ use crate::support::signing_key::{message, sign_with_secret};
 // === impl Core ===
 
 impl Core {
-    pub(super) fn id_token(&self, fault: ProviderFault, nonce: &str) -> String {
+    pub(super) fn id_token(&self, fault: ProviderFault, nonce: Option<&str>) -> String {
         let now = self.clock.now().as_unix();
         let (key, changes) = {
             let behaviour = self.behaviour();
             (behaviour.keys[0].clone(), behaviour.id_token.clone())
         };
         let mut claims = json!({
-            "iss": self.issuer, "aud": CLIENT_ID, "sub": SUBJECT, "nonce": nonce, "sid": "session-1",
+            "iss": self.issuer, "aud": CLIENT_ID, "sub": SUBJECT, "sid": "session-1",
             "iat": now, "exp": now + 300, "at_hash": half_hash(key.algorithm, ACCESS_TOKEN),
         });
+        if let Some(nonce) = nonce {
+            claims["nonce"] = json!(nonce);
+        }
         overlay(&mut claims, &changes);
         let mut head = key.head();
         let lied = match fault {

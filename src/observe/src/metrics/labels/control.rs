@@ -15,6 +15,8 @@ label_values! {
         Tokens = "tokens",
         /// The userinfo endpoint.
         Userinfo = "userinfo",
+        /// The directory of groups (`oidc.group_lookup`).
+        Groups = "groups",
     }
 }
 

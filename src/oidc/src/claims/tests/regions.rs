@@ -11,6 +11,7 @@ fn region(id_token: Value, userinfo: Option<Value>) -> Option<String> {
     let sources = ClaimSources {
         id_token: &claims(id_token),
         userinfo: userinfo.as_ref(),
+        directory_groups: None,
     };
     let identity = sources.identity(&settings_with_region(), &policy(&[]));
     identity.unwrap().region
@@ -52,6 +53,11 @@ fn the_userinfo_is_asked_for_a_region_that_the_id_token_lacks() {
         (settings_with_region().claims, true),
         (settings().claims, false),
     ] {
-        assert_eq!(needs_userinfo(&id_token, &paths, &policy), needed);
+        let sources = ClaimSources {
+            id_token: &id_token,
+            userinfo: None,
+            directory_groups: None,
+        };
+        assert_eq!(sources.needs_userinfo(&paths, &policy), needed);
     }
 }

@@ -165,6 +165,7 @@ fn settings() -> OidcSettings {
         push: oidc::PushPolicy::Never,
         form_post: false,
         silent_renewal: false,
+        group_lookup: None,
         redirect_uri: url("/_gateway/callback"),
         signed_out_uri: url("/_gateway/signed-out"),
         insecure_trust_unverified_email: false,
