@@ -73,20 +73,23 @@ impl ShardSet {
     /// The shard for a new room: a ready one, else a draining one, else one that is down, because a
     /// request that may fail is better than a certain refusal.
     pub fn place(&self, room: &RoomKey) -> Option<&ShardName> {
-        self.best_by_preference(&room.to_string())
+        self.only()
+            .or_else(|| self.best_by_preference(&room.to_string()))
     }
 
     /// The probable shard of an existing room while the store is unreachable: rooms on a draining
     /// shard stay there, so it counts like a ready one.
     pub fn guess(&self, room: &RoomKey) -> Option<&ShardName> {
-        let key = room.to_string();
-        self.best(&key, |state| state != ShardState::Down)
-            .or_else(|| self.best(&key, |_| true))
+        self.only().or_else(|| {
+            let key = room.to_string();
+            self.best(&key, |state| state != ShardState::Down)
+                .or_else(|| self.best(&key, |_| true))
+        })
     }
 
     /// The shard for requests without a room; all replicas choose the same one.
     pub fn common(&self) -> Option<&ShardName> {
-        self.best_by_preference("")
+        self.only().or_else(|| self.best_by_preference(""))
     }
 
     /// A short digest of names, weights and states. Operators compare it between replicas.
@@ -104,6 +107,14 @@ impl ShardSet {
         let hash = sha256(text.as_bytes());
         let (short, _) = hash.split_at(FINGERPRINT_BYTES);
         BASE64_URL_SAFE_NO_PAD.encode(short)
+    }
+
+    /// The shard of a deployment with one, whatever its state: no score is needed, which costs a hash.
+    fn only(&self) -> Option<&ShardName> {
+        match &self.0[..] {
+            [only] => Some(&only.name),
+            _ => None,
+        }
     }
 
     fn best_by_preference(&self, key: &str) -> Option<&ShardName> {
