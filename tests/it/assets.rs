@@ -4,6 +4,7 @@ mod collapsing;
 mod compression;
 mod poisoning;
 mod serving;
+mod suite;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -64,7 +65,10 @@ fn headers(fields: &[&str]) -> HeaderMap {
     let field = |line: &&str| {
         let (name, value) = line.split_once(':').unwrap();
         let name: HeaderName = name.parse().unwrap();
-        (name, HeaderValue::from_str(value.trim()).unwrap())
+        (
+            name,
+            HeaderValue::from_bytes(value.trim().as_bytes()).unwrap(),
+        )
     };
     fields.iter().map(field).collect()
 }

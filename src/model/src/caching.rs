@@ -2,7 +2,7 @@
 //! stored responses needs: content negotiation by coding, conditions and ranges.
 //!
 //! A strict subset: only what is certain to be public, fresh and complete is stored, and whatever is
-//! malformed or unknown counts as the stricter case.
+//! malformed or unknown counts as the stricter case; only a malformed `Age` counts as none (RFC 9111 § 5.1).
 
 mod accept_encoding;
 mod byte_range;

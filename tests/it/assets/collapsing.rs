@@ -61,6 +61,42 @@ async fn a_thousand_clients_cause_one_fetch() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_clients_of_a_meeting_cause_one_fetch_per_file() {
+    let (site, server) = site(BEHIND_PROXY).await;
+    // With a version, and without one, where the first request shows that the file may be stored.
+    let files = (0..10).map(|number| match number % 2 {
+        0 => format!("/libs/{number}.js?v=1"),
+        _ => format!("/images/{number}.svg"),
+    });
+    let files: Vec<String> = files.collect();
+    for file in files.iter().skip(1).step_by(2) {
+        get_as_proxy(site.http_address(), file.clone()).await;
+    }
+    assert_eq!(server.take_received().len(), 5);
+    server.hold();
+    let clients: Vec<_> = files
+        .iter()
+        .map(|file| spawn_clients(&site, 100, file))
+        .collect();
+    site.wait_for("all are connected", async || {
+        open_connections(&site).await >= 1000
+    })
+    .await;
+    server.release();
+    for answers in clients {
+        for answer in answers.join_all().await {
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    }
+    let received = server.take_received();
+    let mut fetched: Vec<_> = received.iter().map(|it| it.uri.to_string()).collect();
+    fetched.sort();
+    let mut expected = files;
+    expected.sort();
+    assert_eq!(fetched, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_goes_away_cancels_nothing() {
     let (site, server) = site(BEHIND_PROXY).await;
     server.hold();
@@ -164,4 +200,35 @@ async fn ten_thousand_made_up_addresses_stay_within_the_memory() {
         assert_eq!(page.body.len(), 65 * 1024);
     }
     assert_eq!(server.count(), 3);
+}
+
+/// The cache remembers of such files only that they are not stored, or that the next request may store them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn made_up_queries_of_files_that_are_not_stored_stay_within_the_memory() {
+    let small = format!("{BEHIND_PROXY}\n[cache]\nsize = \"1MiB\"\nlargest = \"64KiB\"");
+    let (site, server) = site(&small).await;
+    let script = |line| server.script("/libs/a.js", Script::new(&[line]));
+    let long = "x".repeat(900);
+    for (line, version) in [
+        ("cache-control: no-store", "v=1&"),
+        ("cache-control: max-age=31536000", ""),
+    ] {
+        script(line);
+        let before = gauge(&site, "evictions_total").await;
+        for round in 0..15 {
+            let requests = (0..100).map(|number| {
+                let target = format!("/libs/a.js?{version}{round}-{number}-{long}");
+                get_as_proxy(site.http_address(), target)
+            });
+            let answers: JoinSet<String> = requests.collect();
+            for answer in answers.join_all().await {
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            }
+            let bytes = gauge(&site, "bytes").await;
+            assert!(bytes <= 1024 * 1024, "{line}: {bytes}");
+        }
+        let evicted = gauge(&site, "evictions_total").await - before;
+        println!("{line}: {evicted} evictions");
+        assert!(evicted > 500, "{line}: {evicted}");
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -16,6 +18,7 @@ use tokio::{net::TcpListener, sync::watch};
 /// A request that the server received.
 #[derive(Clone, Debug)]
 pub(crate) struct AssetHead {
+    pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
 }
@@ -26,6 +29,10 @@ pub(crate) struct Script {
     pub(crate) status: StatusCode,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Bytes,
+    /// Conditions that are answered by 304; without a list, the `ETag` of the fields is one.
+    pub(crate) confirmed: Option<Vec<(HeaderName, HeaderValue)>>,
+    /// Closes the connection instead.
+    pub(crate) aborts: bool,
 }
 
 /// The server; it runs until the test ends.
@@ -58,6 +65,8 @@ impl Script {
             status: StatusCode::OK,
             fields,
             body: Bytes::from_static(b"let answer = 42;"),
+            confirmed: None,
+            aborts: false,
         }
     }
 
@@ -69,6 +78,21 @@ impl Script {
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// The condition of a request that this response answers by 304.
+    pub(crate) fn confirmed_condition(&self, request: &HeaderMap) -> Option<HeaderName> {
+        let etag = || {
+            let etag = self.fields.iter().find(|(name, _)| name == "etag");
+            etag.map(|(_, etag)| {
+                let etag = HeaderValue::from_bytes(etag.as_bytes()).unwrap();
+                vec![(header::IF_NONE_MATCH, etag)]
+            })
+        };
+        let conditions = self.confirmed.clone().or_else(etag).unwrap_or_default();
+        let mut conditions = conditions.into_iter();
+        let met = conditions.find(|(name, value)| request.get(name) == Some(value));
+        met.map(|(name, _)| name)
     }
 }
 
@@ -129,12 +153,13 @@ async fn respond(
     request: Request<Incoming>,
     state: Arc<State>,
     mut open: watch::Receiver<bool>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let _: Result<_, _> = body.collect().await;
     // The page to which sign-ins of tests return.
     if head.uri.path() != "/robots.txt" {
         lock(&state.received).push(AssetHead {
+            method: head.method.clone(),
             uri: head.uri.clone(),
             headers: head.headers.clone(),
         });
@@ -142,11 +167,10 @@ async fn respond(
     let _: Result<_, _> = open.wait_for(|open| *open).await;
     let script = lock(&state.scripts).get(head.uri.path()).cloned();
     let script = script.unwrap_or_else(|| Script::new(&["cache-control: max-age=600"]));
-    let etag = script.fields.iter().find(|(name, _)| name == "etag");
-    let is_known = etag.is_some_and(|(_, etag)| {
-        let known = head.headers.get(header::IF_NONE_MATCH);
-        known.is_some_and(|known| known.as_bytes() == etag.as_bytes())
-    });
+    if script.aborts {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    let is_known = script.confirmed_condition(&head.headers).is_some();
     let mut answer = Response::new(Full::new(script.body));
     *answer.status_mut() = script.status;
     if is_known && script.status == StatusCode::OK {

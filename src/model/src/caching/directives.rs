@@ -104,7 +104,7 @@ fn shorten(known: &mut Option<u64>, value: Option<&str>) {
 }
 
 /// Parses `delta-seconds` (§ 1.2.2), which may be quoted and saturates.
-fn seconds(value: Option<&str>) -> Option<u64> {
+pub(super) fn seconds(value: Option<&str>) -> Option<u64> {
     let digits = value?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(MOST).min(MOST))

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use super::{ResponseDirectives, date_of, directives::Reuse, single};
+use super::{
+    ResponseDirectives, date_of,
+    directives::{Reuse, seconds},
+};
 use crate::clock::Timestamp;
 
 /// When a request was sent and the head of its response arrived.
@@ -92,7 +95,7 @@ fn heuristic_lifetime(headers: &HeaderMap, received: Timestamp) -> u64 {
     lifetime.min(MAX_HEURISTIC.as_secs())
 }
 
-/// `corrected_initial_age` (§ 4.2.3). A malformed `Age` counts as the greatest.
+/// `corrected_initial_age` (§ 4.2.3).
 fn initial_age(headers: &HeaderMap, exchange: Exchange) -> u64 {
     let Exchange {
         requested,
@@ -100,14 +103,15 @@ fn initial_age(headers: &HeaderMap, exchange: Exchange) -> u64 {
     } = exchange;
     let date = date_of(headers, &header::DATE).unwrap_or(received);
     let apparent = received.since(date).as_secs();
-    let stated = if headers.contains_key(header::AGE) {
-        let age = single(headers, &header::AGE).and_then(|age| age.trim().parse::<u32>().ok());
-        age.unwrap_or(u32::MAX)
-    } else {
-        0
-    };
     let delay = received.since(requested).as_secs();
-    apparent.max(u64::from(stated) + delay)
+    apparent.max(stated_age(headers) + delay)
+}
+
+/// `Age`: of several the first counts, and an invalid one is ignored (§ 5.1).
+fn stated_age(headers: &HeaderMap) -> u64 {
+    let first = headers.get(header::AGE).and_then(|age| age.to_str().ok());
+    let mut members = first.unwrap_or_default().split(',').map(str::trim);
+    seconds(members.find(|member| !member.is_empty())).unwrap_or(0)
 }
 
 /// A file whose version is in its address rarely changes under it; a day bounds the harm if it does.

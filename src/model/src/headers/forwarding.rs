@@ -106,7 +106,8 @@ fn is_dropped(name: &HeaderName) -> bool {
         )
 }
 
-/// The fields of one connection (RFC 9110 § 7.6.1), including those of old proxies and of h2c.
+/// The fields of one connection (RFC 9110 § 7.6.1) or of one proxy (§ 11.7), including those of old proxies and of
+/// h2c.
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,
@@ -114,6 +115,7 @@ fn is_hop_by_hop(name: &str) -> bool {
             | "keep-alive"
             | "proxy-connection"
             | "proxy-authenticate"
+            | "proxy-authentication-info"
             | "proxy-authorization"
             | "te"
             | "trailer"
@@ -255,6 +257,7 @@ mod tests {
             ("connection", "x-hop"),
             ("x-hop", "1"),
             ("transfer-encoding", "chunked"),
+            ("proxy-authentication-info", "x"),
             ("set-cookie", "__Host-gateway-session=x; Path=/"),
             ("server", "nginx"),
             ("set-cookie", "lang=de"),

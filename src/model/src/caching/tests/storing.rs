@@ -119,10 +119,21 @@ fn the_age_is_the_greater_of_the_stated_and_the_apparent_one() {
         ),
         // A server's clock that is ahead.
         (&[lived, "date: Fri, 15 Jan 2027 09:00:00 GMT"], 0),
-        (&[lived, "age: x"], u64::from(u32::MAX)),
-        (&[lived, "age: -5"], u64::from(u32::MAX)),
-        (&[lived, "age: 7", "age: 8"], u64::from(u32::MAX)),
-        (&[lived, "age: 99999999999"], u64::from(u32::MAX)),
+        // An invalid one is ignored, and of several the first counts (RFC 9111 § 5.1).
+        (&[lived, "age: x"], 0),
+        (&[lived, "age: -5"], 0),
+        (&[lived, "age: 5.0"], 0),
+        (&[lived, "age: 5;a=6"], 0),
+        (&[lived, "age:"], 0),
+        (
+            &[lived, "age: x", "date: Fri, 15 Jan 2027 07:59:30 GMT"],
+            30,
+        ),
+        (&[lived, "age: 7", "age: 8"], 7),
+        (&[lived, "age: 8, 7"], 8),
+        (&[lived, "age: , 8"], 8),
+        (&[lived, "age: x", "age: 8"], 0),
+        (&[lived, "age: 99999999999"], 1 << 31),
     ] {
         assert_eq!(freshness(lines, false).age(NOW), age, "{lines:?}");
     }
