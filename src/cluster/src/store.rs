@@ -69,6 +69,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<UseOutcome, StoreError>>;
 
+    /// The uses of a resource that were granted; 0 if the counter has expired.
+    fn uses<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u32, StoreError>>;
+
     /// Stores a value unless the key has one. Atomic.
     fn put_if_absent<'a>(
         &'a self,

@@ -92,12 +92,30 @@ impl Invitations {
         Ok(link)
     }
 
+    /// Whether a use of the link would be granted now: the answer before the form for a name is shown. A store that
+    /// does not answer refuses nothing here; the use itself needs it.
+    pub(crate) async fn check_uses_left(
+        &self,
+        link: &InvitationLink,
+    ) -> Result<(), InvitationError> {
+        let Some(limit) = link.uses else {
+            return Ok(());
+        };
+        match self.store.uses(use_count(link)).await {
+            Ok(used) if used >= limit => Err(InvitationError::Unusable {
+                room: link.room.clone(),
+                problem: LinkProblem::UsedUp,
+            }),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Uses up one use of a limited link.
     pub(crate) async fn consume_use(&self, link: &InvitationLink) -> Result<(), RequestError> {
         let Some(limit) = link.uses else {
             return Ok(());
         };
-        let key = format!("link:{}", link.id);
+        let key = use_count(link);
         let left = link.expires.since(self.clock.now());
         match self.store.consume_use(key, limit, left).await? {
             UseOutcome::Granted { .. } => Ok(()),
@@ -112,6 +130,11 @@ impl Invitations {
     pub(crate) fn revoke(&self, id: &str) -> Receipt {
         self.revocations.revoke(Selector::Link(id.to_owned()))
     }
+}
+
+/// The key of the uses of a link in the store.
+fn use_count(link: &InvitationLink) -> String {
+    format!("link:{}", link.id)
 }
 
 #[cfg(test)]
@@ -179,6 +202,8 @@ mod tests {
             (&limited, false),
             (&link("free", "x"), true),
         ] {
+            let check = invitations.check_uses_left(link).await;
+            assert_eq!(check.is_ok(), expected, "{check:?}");
             let used = invitations.consume_use(link).await;
             assert_eq!(used.is_ok(), expected, "{used:?}");
             if let Err(error) = used {

@@ -95,6 +95,14 @@ impl StoreClient {
         let outcome = self.runtime.spawn(using).await;
         Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
     }
+
+    /// The uses of it so far.
+    pub(crate) async fn uses(&self, key: String) -> Result<u32, StoreCallError> {
+        let store = Arc::clone(&self.store);
+        let reading = async move { store.uses(&key).await };
+        let outcome = self.runtime.spawn(reading).await;
+        Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
+    }
 }
 
 impl fmt::Debug for StoreClient {

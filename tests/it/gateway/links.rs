@@ -117,10 +117,14 @@ async fn a_used_up_link_reopens_for_its_holder() {
     ];
     let posted = mia.submit("/_gateway/join", &form).await;
     assert_eq!(posted.status, StatusCode::SEE_OTHER);
-    // Refused for others; cross-site forms consume no use.
+    // Refused for others, before they state a name; cross-site forms consume no use.
     let mut other = site.browser();
-    let late = enter(&mut other, &link, "Max").await;
+    let late = other.navigate(&link).await;
     assert_eq!(late.status, StatusCode::GONE, "{}", late.text());
+    assert!(!late.text().contains("/_gateway/join"), "{}", late.text());
+    let form = form.map(|(field, value)| (field, if field == "name" { "Max" } else { value }));
+    let posted = other.submit("/_gateway/join", &form).await;
+    assert_eq!(posted.status, StatusCode::GONE, "{}", posted.text());
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn links_stay_used_up_and_revoked_after_a_restart() {
     revoked.revoke(&site).await;
 
     let site = site.restart().await;
-    let again = enter(&mut site.browser(), &once.path, "Eve").await;
+    let again = site.browser().navigate(&once.path).await;
     assert_eq!(again.status, StatusCode::GONE, "used up");
     let page = site.browser().navigate(&revoked.path).await;
     assert_eq!(page.status, StatusCode::GONE, "revoked");

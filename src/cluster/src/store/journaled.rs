@@ -78,6 +78,10 @@ impl Store for JournaledStore {
         .boxed()
     }
 
+    fn uses<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u32, StoreError>> {
+        self.memory.uses(key)
+    }
+
     fn put_once<'a>(
         &'a self,
         key: &'a str,

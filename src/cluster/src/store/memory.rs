@@ -91,6 +91,10 @@ impl Store for MemoryStore {
         done(UseOutcome::Granted { used })
     }
 
+    fn uses<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u32, StoreError>> {
+        done(live(&self.content().counts, key).copied().unwrap_or(0))
+    }
+
     fn put_if_absent<'a>(
         &'a self,
         key: &'a str,

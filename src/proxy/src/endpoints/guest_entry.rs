@@ -26,7 +26,7 @@ use pages::{GuestForm, NameProblem};
 
 /// Opens a link: a visitor with an account, or with a link that has a name, enters at once; others
 /// state a name. Only the form uses up a limited link, as link previews open addresses, too.
-pub(crate) fn open_link(
+pub(crate) async fn open_link(
     worker: &Worker,
     visit: &RoomPageRequest<'_>,
     invite: &str,
@@ -37,6 +37,7 @@ pub(crate) fn open_link(
     if came_by(worker, &link, headers) {
         return redirect(StatusCode::SEE_OTHER, here);
     }
+    worker.state.invitations.check_uses_left(&link).await?;
     let member = worker.state.authenticator.session(headers);
     if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
         let pass = worker.state.passes.invited(&link, None);

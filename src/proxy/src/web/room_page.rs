@@ -93,7 +93,7 @@ pub(crate) async fn answer(
         }
     }
     if let Some(invite) = &query.invite {
-        return guest_entry::open_link(worker, &visit, invite, &here);
+        return guest_entry::open_link(worker, &visit, invite, &here).await;
     }
     if worker.state.is_recorder(&visit.context) {
         return bare_page(worker, visit).await;

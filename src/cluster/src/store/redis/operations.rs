@@ -33,6 +33,17 @@ impl Store for RedisStore {
         .boxed()
     }
 
+    fn uses<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u32, StoreError>> {
+        async move {
+            let mut connection = self.connection()?;
+            let mut command = redis::cmd("GET");
+            let command = command.arg(self.key(key));
+            let used: Option<u32> = self.finish(command.query_async(&mut connection).await)?;
+            Ok(used.unwrap_or(0))
+        }
+        .boxed()
+    }
+
     fn put_if_absent<'a>(
         &'a self,
         key: &'a str,

@@ -17,9 +17,11 @@ pub(crate) async fn check_contract(store: &dyn Store) {
 
 async fn check_use_counts(store: &dyn Store) {
     for used in 1..=2 {
+        assert_eq!(store.uses("used").await, Ok(used - 1));
         let outcome = store.consume_use("used", 2, MINUTE).await;
         assert_eq!(outcome, Ok(UseOutcome::Granted { used }));
     }
+    assert_eq!(store.uses("used").await, Ok(2));
     let exhausted = Ok(UseOutcome::Exhausted);
     assert_eq!(store.consume_use("used", 2, MINUTE).await, exhausted);
     assert_eq!(store.consume_use("used", 1, MINUTE).await, exhausted);

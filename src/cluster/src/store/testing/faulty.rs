@@ -125,6 +125,10 @@ impl Store for FaultyStore {
         self.unless_faulty(operation.boxed())
     }
 
+    fn uses<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<u32, StoreError>> {
+        self.unless_faulty(async move { self.memory.uses(key).await }.boxed())
+    }
+
     fn put_if_absent<'a>(
         &'a self,
         key: &'a str,
