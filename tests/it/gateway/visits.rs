@@ -121,6 +121,37 @@ async fn a_full_room_takes_moderators_only() {
 }
 
 #[tokio::test]
+async fn a_guest_before_a_full_room_is_told_so() {
+    let site =
+        Site::with(SiteOptions::default().rules(
+            "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\nmax_people = 1\n",
+        ));
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let socket = max.socket("room=x").await.unwrap();
+    let form = [("room", "x"), ("name", "Gerda")];
+    let join = async || {
+        let mut guest = site.browser();
+        let posted = guest.submit("/_gateway/join", &form).await;
+        match posted.status {
+            StatusCode::SEE_OTHER => guest.navigate("/x").await,
+            _ => posted,
+        }
+    };
+    site.wait_for("the room is full", async || {
+        join().await.status == StatusCode::FORBIDDEN
+    })
+    .await;
+    let page = join().await;
+    assert!(page.text().contains("This room is full"), "{}", page.text());
+    assert!(
+        !page.text().contains("/_gateway/join"),
+        "the same form again"
+    );
+    drop(socket);
+}
+
+#[tokio::test]
 async fn typed_addresses_lead_to_rooms_of_this_site_only() {
     let site = Site::start().await.ready().await;
     let mut visitor = site.browser();

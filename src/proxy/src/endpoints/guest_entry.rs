@@ -19,7 +19,7 @@ use model::{
     invitation::InvitationLink,
     path::CanonicalPath,
     room::RoomKey,
-    session::{BrowsingContext, Pass, Principal, ReturnTo, Visitor},
+    session::{BrowsingContext, Pass, Principal, ReturnTo},
     token::ClientTokenKind,
 };
 use pages::{GuestForm, NameProblem};
@@ -128,11 +128,12 @@ pub(crate) async fn join(
     }
     let guest = worker.state.passes.guest(&visit.room, name);
     let (authorizer, rules) = (&worker.state.authorizer, worker.rules());
-    if authorizer.could_enter(&rules.policy, &visit.room, &Principal::Pass(guest.clone())) {
+    let principal = Principal::Pass(guest.clone());
+    if authorizer.could_enter(&rules.policy, &visit.room, &principal) {
         let_in(worker, &guest, &here, &visit)
     } else {
-        // The rules changed, or the form is not from a page of the gateway: the page says why.
-        room_page::enter(worker, visit, Visitor::Anonymous).await
+        // The room is full, the rules changed, or the form is not from a page of the gateway: the page says which.
+        room_page::enter(worker, visit, principal.into()).await
     }
 }
 
