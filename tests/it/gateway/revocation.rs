@@ -244,9 +244,52 @@ async fn back_channel_logout_closes_all_sessions_of_the_subject() {
         "a replay"
     );
     assert!(mia.socket("room=x").await.is_ok());
-    // A new sign-in works from the next second on, the precision of `iat`.
-    site.clock_control.advance(Duration::from_secs(1));
+    // A new sign-in works at once, although `iat` of a logout token has whole seconds.
+    site.clock_control.advance(Duration::from_millis(1));
     assert!(site.signed_in("max").await.socket("room=x").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_sign_in_after_a_revocation_of_the_same_second_is_valid() {
+    let site = Site::start().await.ready().await;
+    let second = site.clock.now();
+    let of_max = |site: &Site| site.provider.logout_token(CLIENT_ID, Some("max"), None);
+    for revocation in ["everywhere", "logout token", "operator"] {
+        let mut before = site.signed_in("max").await;
+        let mut socket = before.socket("room=x").await.unwrap();
+        site.clock_control.advance(Duration::from_millis(1));
+        match revocation {
+            "everywhere" => {
+                let everywhere = "/_gateway/logout?everywhere=1";
+                site.signed_in("max").await.navigate(everywhere).await;
+            }
+            "logout token" => {
+                let url = format!("{ORIGIN}/_gateway/backchannel-logout");
+                let body = format!("logout_token={}", encode(&of_max(&site)));
+                let answer = site
+                    .browser()
+                    .send(
+                        Method::POST,
+                        &url.parse().unwrap(),
+                        HeaderMap::new(),
+                        body.into(),
+                    )
+                    .await;
+                assert_eq!(answer.status, StatusCode::OK);
+            }
+            _ => {
+                let done = site.order("/revoke", r#"{"subject":"max"}"#, &[]).await;
+                assert_eq!(done, StatusCode::OK);
+            }
+        }
+        assert_eq!(closed_with(&mut socket).await, 1008, "{revocation}");
+        let refused = before.socket("room=x").await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN, "{revocation}");
+        site.clock_control.advance(Duration::from_millis(1));
+        let mut after = site.signed_in("max").await;
+        assert!(after.socket("room=x").await.is_ok(), "{revocation}");
+    }
+    assert_eq!(site.clock.now(), second);
 }
 
 #[tokio::test]

@@ -114,6 +114,8 @@ pub(crate) async fn backchannel_logout(
     request: Request<ClientBody>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
+    // The check of the token may wait for the provider's keys, and the person may sign in again meanwhile.
+    let received = worker.state.clock.event_time();
     let flow = sign_in_flow(worker)?;
     let party = flow.party_at(provider)?;
     let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await;
@@ -138,7 +140,8 @@ pub(crate) async fn backchannel_logout(
                 (Some(sid), sub) => {
                     // An ID token need not name the session that the logout token names.
                     if let Some(sub) = sub.clone() {
-                        receipts.push(revocations.revoke(Selector::SubjectWithoutSession(sub)));
+                        let sessions = Selector::SubjectWithoutSession(sub);
+                        receipts.push(revocations.revoke_as_of(sessions, received));
                     }
                     let subject = sub;
                     Selector::ProviderSession { sid, subject }
@@ -150,7 +153,7 @@ pub(crate) async fn backchannel_logout(
                 }
             };
             audit::logged_out_by_provider(&selector, &context);
-            receipts.push(revocations.revoke(selector));
+            receipts.push(revocations.revoke_as_of(selector, received));
             if !kept(receipts, context).await {
                 party.permit_logout_again(&logout);
                 flow.logout_tokens.forget(&logout).await;
