@@ -135,6 +135,11 @@ impl RelyingParty {
         self.settings.listed.as_ref()
     }
 
+    /// The provider's id in metrics, logs and audit lines, if there are several.
+    pub fn provider_id(&self) -> Option<&str> {
+        self.settings.provider_id()
+    }
+
     /// How the ids that the provider issues are written in this deployment.
     pub fn scope(&self) -> &SubjectScope {
         &self.settings.scope
@@ -288,8 +293,8 @@ impl RelyingParty {
                     {
                         let reason = error.as_str();
                         warn!(
-                            reason,
-                            "a person is signed in without the userinfo, which failed"
+                            provider = self.provider_id(),
+                            reason, "a person is signed in without the userinfo, which failed"
                         );
                         None
                     }
@@ -304,8 +309,8 @@ impl RelyingParty {
         };
         for claim in sources.distributed_claims(paths, policy) {
             warn!(
-                claim,
-                "provider sends a claim by reference only; rules treat it as missing"
+                provider = self.provider_id(),
+                claim, "provider sends a claim by reference only; rules treat it as missing"
             );
         }
         for claim in sources.unusable_claims(paths, policy) {
@@ -315,6 +320,7 @@ impl RelyingParty {
                 .unwrap_or_else(PoisonError::into_inner);
             if reported.insert(claim.to_owned()) {
                 warn!(
+                    provider = self.provider_id(),
                     claim,
                     "a claim that rules name is missing or has no usable form; its conditions are not met. Reported once"
                 );
