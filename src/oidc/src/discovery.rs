@@ -12,6 +12,7 @@ use url::Url;
 use crate::{
     endpoint_rewriter::EndpointRewriter,
     http::{Endpoint, FetchError, Fetcher},
+    supported_values::SupportedValues,
 };
 
 /// The provider's endpoints and the features that the gateway uses.
@@ -35,6 +36,8 @@ pub struct ProviderMetadata {
     pub back_channel_logout: bool,
     /// `frontchannel_logout_supported` (Front-Channel Logout 1.0 § 3).
     pub front_channel_logout: bool,
+    /// Lists of supported values.
+    pub supported: SupportedValues,
 }
 
 /// The endpoint of pushed authorization requests (RFC 9126 § 5).
@@ -173,6 +176,7 @@ impl ProviderMetadata {
             issuer_in_responses: raw.is_true("authorization_response_iss_parameter_supported"),
             back_channel_logout: raw.is_true("backchannel_logout_supported"),
             front_channel_logout: raw.is_true("frontchannel_logout_supported"),
+            supported: SupportedValues::of(&raw.0),
         })
     }
 }

@@ -43,6 +43,7 @@ function fetchLoopback(ca) {
  * @param {boolean} [settings.conformIdTokenClaims] false puts profile claims into the ID token
  * @param {boolean} [settings.backchannelLogout]
  * @param {string} [settings.ca] PEM of the gateway's certificate, for logout notices
+ * @param {string[]} [settings.acrValues] the authentication context classes that it lists
  * @param {object} [settings.client] more client metadata
  */
 export async function startProvider({
@@ -51,6 +52,7 @@ export async function startProvider({
   conformIdTokenClaims = true,
   backchannelLogout = false,
   ca,
+  acrValues = [],
   client = {},
 }) {
   const requests = [];
@@ -82,6 +84,7 @@ export async function startProvider({
       email: ["email", "email_verified"],
     },
     conformIdTokenClaims,
+    acrValues,
     cookies: { keys: [randomBytes(24).toString("hex")] },
     features: {
       devInteractions: { enabled: true },
