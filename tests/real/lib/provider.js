@@ -44,6 +44,7 @@ function fetchLoopback(ca) {
  * @param {boolean} [settings.backchannelLogout]
  * @param {string} [settings.ca] PEM of the gateway's certificate, for logout notices
  * @param {string[]} [settings.acrValues] the authentication context classes that it lists
+ * @param {boolean} [settings.refreshTokens] gives a refresh token without the scope `offline_access`, too
  * @param {object} [settings.client] more client metadata
  */
 export async function startProvider({
@@ -53,6 +54,7 @@ export async function startProvider({
   backchannelLogout = false,
   ca,
   acrValues = [],
+  refreshTokens = false,
   client = {},
 }) {
   const requests = [];
@@ -103,6 +105,7 @@ export async function startProvider({
     },
     jwks: await signingKeys(),
     pkce: { required: () => true },
+    ...(refreshTokens && { issueRefreshToken: async (_, registered) => registered.grantTypeAllowed("refresh_token") }),
     ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 3600, IdToken: 600, Interaction: 600, Session: 3600, RefreshToken: 3600 },
   });
   const errors = [];
