@@ -13,7 +13,7 @@ use model::{
     identity::VerifiedIdentity,
     jws::{ClaimsSet, Jws, text},
     policy::Policy,
-    provider::SubjectScope,
+    provider::{MAX_ISSUED_ID_BYTES, SubjectScope},
     random::Random,
 };
 use observe::metrics::ProviderMetrics;
@@ -419,6 +419,6 @@ fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>, OidcSetupError> 
 /// `sid`, unless it is too long for a session cookie.
 fn session_id(claims: &ClaimsSet) -> Option<String> {
     text(claims, "sid")
-        .filter(|sid| sid.len() <= id_token::MAX_SUBJECT_BYTES)
+        .filter(|sid| sid.len() <= MAX_ISSUED_ID_BYTES)
         .map(str::to_owned)
 }

@@ -14,7 +14,7 @@ use crate::{
     Body, RequestContext, RequestError, Worker, audit, respond::plain, server::ClientBody,
 };
 use cluster::revocation::Selector;
-use model::provider::ProviderId;
+use model::provider::{MAX_ISSUED_ID_BYTES, ProviderId};
 use observe::metrics::LogoutOutcome;
 use oidc::RelyingParty;
 
@@ -90,7 +90,7 @@ fn sid_of(query: &str, issuer: &str) -> Option<String> {
         return None;
     };
     let is_here = named.is_none_or(|named| named == issuer);
-    let is_plausible = (1..=MAX_SID_BYTES).contains(&sid.len());
+    let is_plausible = (1..=MAX_ISSUED_ID_BYTES).contains(&sid.len());
     (is_here && is_plausible).then(|| sid.into_owned())
 }
 
@@ -106,9 +106,6 @@ fn framing_policy(issuer: &str) -> HeaderValue {
 
 /// Providers append `iss` and `sid` to the registered address, which may have a query.
 const MAX_PARAMETERS: usize = 20;
-
-/// Sessions keep no longer `sid`.
-const MAX_SID_BYTES: usize = 255;
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +126,10 @@ mod tests {
             (format!("{iss}&sid=s&sid=s"), None),
             (format!("{iss}&{iss}&sid=s"), None),
             (format!("{iss}%2F&sid=s"), None),
-            (format!("{iss}&sid={}", "s".repeat(256)), None),
+            (
+                format!("{iss}&sid={}", "s".repeat(MAX_ISSUED_ID_BYTES + 1)),
+                None,
+            ),
             (format!("{}sid=s&{iss}", "x=1&".repeat(20)), None),
         ] {
             let sid = sid_of(&query, issuer);
