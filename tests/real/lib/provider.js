@@ -87,7 +87,11 @@ export async function startProvider({
     },
     conformIdTokenClaims,
     acrValues,
-    cookies: { keys: [randomBytes(24).toString("hex")] },
+    cookies: {
+      keys: [randomBytes(24).toString("hex")],
+      // Cookies belong to a host and not to its port: two providers of one machine would overwrite each other's.
+      names: { session: `_session_${port}`, interaction: `_interaction_${port}`, resume: `_interaction_resume_${port}` },
+    },
     features: {
       devInteractions: { enabled: true },
       rpInitiatedLogout: { enabled: true },
