@@ -195,7 +195,7 @@ impl RawMetadata {
             Value::String(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
             Value::Null => None,
             other => {
-                ignored(name, other);
+                self.warn_of(name, other);
                 None
             }
         }
@@ -208,28 +208,31 @@ impl RawMetadata {
             Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => true,
             Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => false,
             Some(other) => {
-                ignored(name, other);
+                self.warn_of(name, other);
                 false
             }
         }
     }
-}
 
-/// Warns of a member that is not of the kind that the specification demands. The value is not
-/// logged: it may be anything.
-fn ignored(member: &str, value: &Value) {
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    warn!(
-        member,
-        kind, "optional member of the discovery document is not of its kind; it is ignored"
-    );
+    /// Warns of a member that is not of the kind that the specification demands. The value is not
+    /// logged: it may be anything.
+    fn warn_of(&self, member: &str, value: &Value) {
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        let issuer = self.required("issuer").ok();
+        warn!(
+            issuer,
+            member,
+            kind,
+            "optional member of the discovery document is not of its kind; it is ignored"
+        );
+    }
 }
 
 // === impl Document ===
