@@ -181,6 +181,8 @@ MISTAKES = [
     ({"secret": {"sesionKey": "x"}}, "sesionKey"),
     ({"config": {"oidc": {"isuer": "https://x"}}}, "isuer"),
     ({"config": {"oidc": {"client_secret": "hush"}}}, "client_secret"),
+    ({"config": {"oidc": [{"id": "school", "isuer": "https://x"}]}}, "isuer"),
+    ({"config": {"oidc": [{"id": "school", "client_secret": "hush"}]}}, "client_secret"),
     ({"config": {"token": {"secret": "hush"}}}, "secret"),
     ({"config": {"session": {"idle": "soon"}}}, "idle"),
     ({"config": {"listen": {"http": "0.0.0.0:80"}}}, "http"),

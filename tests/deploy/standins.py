@@ -26,6 +26,7 @@ def files():
         "jaas.key": pair["tls.key"],
         "session-key": base64.b64encode(secrets.token_bytes(32)),
         "client-secret": secrets.token_urlsafe(24).encode(),
+        "firm-client-secret": secrets.token_urlsafe(24).encode(),
         "app-secret": secrets.token_hex(32).encode(),
         "store-url": f"redis://:{secrets.token_hex(16)}@redis:6379".encode(),
         "reservation-secret": secrets.token_hex(32).encode(),

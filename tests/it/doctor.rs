@@ -1,6 +1,6 @@
 //! The doctor against a deployment of the gateway and stand-ins.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use config::{Config, JitsiConfig};
 use devkit::demo::{Demo, DemoPorts};
@@ -10,6 +10,7 @@ use doctor::{
 use jitsi_auth_gateway::app::{self, StartOptions};
 use model::{
     clock::Clock,
+    policy::{AuthenticationRequirement, Policy, RequirementScope, Rule},
     random::Random,
     route::{LocationAccess, LocationPath, LocationUpstream, SiteLocation},
 };
@@ -186,6 +187,21 @@ async fn each_fault_has_its_finding_and_a_healthy_site_none() {
     let lookup = key.lookup(&directory, None);
     let found = site.found(|config| oidc(config).group_lookup = Some(lookup));
     assert_eq!(found.await, ["C4.groups"]);
+    let demanding = |config: &mut Config| {
+        let requirement = AuthenticationRequirement {
+            acr: vec!["gold".to_owned()],
+            amr: Vec::new(),
+            max_age: None,
+            leeway: Duration::ZERO,
+            scope: RequirementScope::Members,
+        };
+        let rules = config.policy.rules().iter().cloned().map(|rule| Rule {
+            requirement: Some(requirement.clone()),
+            ..rule
+        });
+        config.policy = Policy::new(rules.collect());
+    };
+    assert_eq!(site.found(demanding).await, ["C6.acr"]);
     let report = site
         .examine(|config| {
             let firm = unreachable(config);

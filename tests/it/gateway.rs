@@ -33,6 +33,7 @@ mod links;
 mod location_ends;
 mod locations;
 mod logout_address;
+mod made_up_credentials;
 mod occupants;
 mod outage;
 mod over_tokens;

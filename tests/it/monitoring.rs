@@ -26,6 +26,18 @@ const ELSEWHERE: [&str; 4] = [
     "jitsi_auth_gateway_shard_",
 ];
 
+/// Metrics that have a label in a deployment with several providers.
+const BY_PROVIDER: [&str; 5] = [
+    "jitsi_auth_gateway_provider_",
+    "jitsi_auth_gateway_session_revalidations",
+    "jitsi_auth_gateway_sign_ins",
+    "jitsi_auth_gateway_backchannel_logouts",
+    "jitsi_auth_gateway_frontchannel_logouts",
+];
+
+/// The label of a deployment with several providers, which the test site has not.
+const OF_SEVERAL_PROVIDERS: &str = "provider";
+
 /// Labels that Prometheus adds.
 const OF_PROMETHEUS: [&str; 6] = ["job", "namespace", "pod", "instance", "le", "alertname"];
 
@@ -89,6 +101,9 @@ async fn dashboard_and_alerts_use_exposed_metrics_labels_and_values() {
                 }
             }
             labels.extend(family.labels.iter().cloned());
+            if BY_PROVIDER.iter().any(|prefix| name.starts_with(prefix)) {
+                labels.insert(OF_SEVERAL_PROVIDERS.to_owned());
+            }
             asked.insert(name);
         }
         for label in expressions::grouped_by(text) {

@@ -19,7 +19,7 @@ use std::{
 };
 
 use model::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, EventTime, Timestamp},
     session::{Credential, Principal, SessionId},
 };
 use tokio::sync::{mpsc::UnboundedSender, oneshot, watch};
@@ -77,7 +77,7 @@ pub struct EndedSession {
     /// Its id.
     id: SessionId,
     owner: String,
-    began: Timestamp,
+    began: EventTime,
 }
 
 /// The origin of a revocation.
@@ -197,7 +197,13 @@ impl Revocations {
     /// Revokes sessions and notifies their WebSockets. Other replicas receive the revocation as
     /// soon as the store is reachable.
     pub fn revoke(&self, selector: Selector) -> Receipt {
-        let record = Record::of(selector, self.clock.now());
+        self.revoke_as_of(selector, self.clock.event_time())
+    }
+
+    /// [`revoke`](Self::revoke) at an earlier time: sessions that began since then are not ended by a revocation that
+    /// names a person.
+    pub fn revoke_as_of(&self, selector: Selector, at: EventTime) -> Receipt {
+        let record = Record::of(selector, at);
         if self.is_full(&record) {
             return Receipt::refused();
         }

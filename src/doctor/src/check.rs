@@ -103,6 +103,10 @@ catalogue! {
         LogoutUnsupported "no-logout",
         BackChannelUnsupported "no-back-channel",
     }
+    ProviderRules "C6" "what the rules need from the OpenID provider" {
+        ProviderAcr "acr",
+        ProviderClaims "claims",
+    }
     WebPage "W1" "Jitsi's page" {
         PageStatus "status",
         PageForeign "other",

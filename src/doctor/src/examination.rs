@@ -138,7 +138,7 @@ impl Examination<'_> {
         checks.run(report).await;
     }
 
-    /// Checks of each OpenID provider: C4, C5. Returns the offsets of their clocks.
+    /// Checks of each OpenID provider: C4, C5, C6. Returns the offsets of their clocks.
     async fn provider(&self, report: &mut DoctorReport) -> ClockOffsets {
         let mut offsets = ClockOffsets::new(self.clock.clone());
         let checks = Check::Provider.with_dependents().chain([Check::Clocks]);
@@ -152,7 +152,9 @@ impl Examination<'_> {
             let (clock, random) = (self.clock, self.random);
             let mut own = DoctorReport::default();
             let progress = &self.progress;
-            provider::examine(settings, clock, random, progress, &mut own, &mut offsets).await;
+            let policy = &self.config.policy;
+            let sources = (clock, random);
+            provider::examine(settings, policy, sources, progress, &mut own, &mut offsets).await;
             report.append(match &settings.listed {
                 Some(listed) => own.for_provider(listed.id.as_str()),
                 None => own,

@@ -1,7 +1,7 @@
 //! Checks of the OpenID provider: discovery, and whether it accepts the client, its secret and its
 //! redirect URI, as far as this can be tested without a user.
 
-use model::{clock::Clock, random::Random};
+use model::{clock::Clock, policy::Policy, random::Random};
 use oidc::{OidcSettings, ProviderDescription, ProviderProbe, ProviderProbeError};
 
 use self::client::{AuthorizationResponse, classify, evaluate_client};
@@ -14,12 +14,13 @@ use super::{
 mod client;
 mod groups;
 mod logout;
+mod rules;
 
-/// Runs the checks C4 and C5.
+/// Runs the checks C4, C5 and C6.
 pub(super) async fn examine(
     settings: &OidcSettings,
-    clock: &Clock,
-    random: &Random,
+    policy: &Policy,
+    (clock, random): (&Clock, &Random),
     progress: &Progress<'_>,
     report: &mut DoctorReport,
     offsets: &mut ClockOffsets,
@@ -49,8 +50,13 @@ pub(super) async fn examine(
     let result = examine_client(&probe, &described, settings, random).await;
     if !report.record(Check::Provider, result) {
         report.skip_dependents(Check::Provider);
-    } else if progress.begins(Check::ProviderLogout) {
+        return;
+    }
+    if progress.begins(Check::ProviderLogout) {
         logout::examine(&probe, &described, settings, report).await;
+    }
+    if progress.begins(Check::ProviderRules) {
+        rules::examine(&described.supported, settings, policy, report);
     }
 }
 

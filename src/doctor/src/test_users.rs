@@ -13,7 +13,7 @@ use model::{
     },
     random::Random,
     room::RoomKey,
-    session::Pass,
+    session::{Pass, Validity},
     token::{ClientToken, ClientTokenKind, ClientTokens, PersonalClaims},
 };
 
@@ -49,7 +49,7 @@ impl TestUsers {
         lifetime: Duration,
     ) -> ClientToken {
         let now = self.clock.now();
-        let validity = now..now.after(lifetime);
+        let validity = Validity::beginning_now(&self.clock, lifetime);
         let pass = Pass::issue(room, standing(role), user.clone(), validity, &self.random);
         let rule = self.policy.rule_for(room);
         let requirement = rule.and_then(|(_, rule)| rule.requirement.as_ref());

@@ -24,6 +24,13 @@ pub struct Clock(Source);
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
+/// A time in milliseconds, for the order of two events of one second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventTime {
+    second: Timestamp,
+    millis: u16,
+}
+
 /// Advances a [`Clock`] created by [`Clock::manual`].
 #[derive(Clone, Debug)]
 pub struct ClockControl(Arc<AtomicU64>);
@@ -32,6 +39,7 @@ pub struct ClockControl(Arc<AtomicU64>);
 enum Source {
     #[default]
     System,
+    /// Milliseconds since 1970.
     Manual(Arc<AtomicU64>),
 }
 
@@ -45,27 +53,36 @@ impl Clock {
 
     /// Creates a clock that stands still until its control advances it, for tests.
     pub fn manual(start: Timestamp) -> (Self, ClockControl) {
-        let seconds = Arc::new(AtomicU64::new(start.0));
+        let millis = Arc::new(AtomicU64::new(start.0.saturating_mul(MILLIS_PER_SECOND)));
         (
-            Self(Source::Manual(Arc::clone(&seconds))),
-            ClockControl(seconds),
+            Self(Source::Manual(Arc::clone(&millis))),
+            ClockControl(millis),
         )
     }
 
     /// The current time; a system clock before 1970 reads as 1970.
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::System => Timestamp::from_system(),
-            Source::Manual(seconds) => Timestamp(seconds.load(Ordering::Relaxed)),
-        }
+        Timestamp(self.since_1970().as_secs())
+    }
+
+    /// The current time in milliseconds.
+    pub fn event_time(&self) -> EventTime {
+        let now = self.since_1970();
+        let second = Timestamp(now.as_secs());
+        let millis = u16::try_from(now.subsec_millis()).unwrap_or(LAST_MILLI);
+        EventTime { second, millis }
     }
 
     /// The time that is left until `end`, for a timer: not rounded up to whole seconds, by which the
     /// timer would be late.
     pub fn until(&self, end: Timestamp) -> Duration {
+        Duration::from_secs(end.0).saturating_sub(self.since_1970())
+    }
+
+    fn since_1970(&self) -> Duration {
         match &self.0 {
-            Source::System => Duration::from_secs(end.0).saturating_sub(since_1970()),
-            Source::Manual(_) => end.since(self.now()),
+            Source::System => since_1970(),
+            Source::Manual(millis) => Duration::from_millis(millis.load(Ordering::Relaxed)),
         }
     }
 }
@@ -112,9 +129,37 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
+}
 
-    fn from_system() -> Self {
-        Self(since_1970().as_secs())
+// === impl EventTime ===
+
+impl EventTime {
+    /// Creates a time from a second and the milliseconds in it.
+    pub fn new(second: Timestamp, millis: u16) -> Self {
+        let millis = millis.min(LAST_MILLI);
+        Self { second, millis }
+    }
+
+    /// The first millisecond of a second: no event of the second is earlier.
+    pub const fn start_of(second: Timestamp) -> Self {
+        let millis = 0;
+        Self { second, millis }
+    }
+
+    /// The last millisecond of a second: no event of the second is later.
+    pub const fn end_of(second: Timestamp) -> Self {
+        let millis = LAST_MILLI;
+        Self { second, millis }
+    }
+
+    /// The second.
+    pub const fn second(self) -> Timestamp {
+        self.second
+    }
+
+    /// The milliseconds in the second.
+    pub const fn millis(self) -> u16 {
+        self.millis
     }
 }
 
@@ -136,11 +181,16 @@ impl fmt::Display for Timestamp {
 // === impl ClockControl ===
 
 impl ClockControl {
-    /// Moves the clock forward, by whole seconds.
+    /// Moves the clock forward, by whole milliseconds.
     pub fn advance(&self, duration: Duration) {
-        self.0.fetch_add(duration.as_secs(), Ordering::Relaxed);
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(millis, Ordering::Relaxed);
     }
 }
+
+const MILLIS_PER_SECOND: u64 = 1000;
+
+const LAST_MILLI: u16 = 999;
 
 #[cfg(test)]
 mod tests {
@@ -191,5 +241,21 @@ mod tests {
             Duration::from_secs(7)
         );
         assert_eq!(Timestamp::from_unix(5).since(clock.now()), Duration::ZERO);
+    }
+
+    #[test]
+    fn events_of_one_second_have_an_order() {
+        let (clock, control) = Clock::manual(Timestamp::from_unix(100));
+        let first = clock.event_time();
+        control.advance(Duration::from_millis(7));
+        let second = clock.event_time();
+        assert_eq!((second.second(), second.millis()), (clock.now(), 7));
+        let bounds = (
+            EventTime::start_of(clock.now()),
+            EventTime::end_of(clock.now()),
+        );
+        assert!(bounds.0 == first && first < second && second < bounds.1);
+        assert!(bounds.1 < EventTime::start_of(Timestamp::from_unix(101)));
+        assert_eq!(EventTime::new(clock.now(), u16::MAX), bounds.1);
     }
 }

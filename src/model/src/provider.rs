@@ -170,6 +170,12 @@ impl Default for MemberScopes {
 /// Precedes the id that a provider issued; no provider's id has it.
 pub(crate) const SEPARATOR: char = ':';
 
+/// The longest `sub` or `sid` of a provider (OpenID Connect Core 1.0 § 2: 255 ASCII characters).
+pub const MAX_ISSUED_ID_BYTES: usize = 255;
+
+/// The longest subject of a person in this deployment: a `sub` behind the id of one of several providers.
+pub const MAX_SUBJECT_BYTES: usize = MAX_BYTES + SEPARATOR.len_utf8() + MAX_ISSUED_ID_BYTES;
+
 /// One letter precedes a colon in the subjects of some providers (Keycloak's `f:` of federated users).
 const MIN_BYTES: usize = 2;
 

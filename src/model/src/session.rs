@@ -21,7 +21,7 @@ use tracing::debug;
 pub use self::{
     cookies::{RequestCookies, expire, is_own_cookie, set, set_below, set_in_frame},
     jitsi_state::{App, JitsiState},
-    pass::Pass,
+    pass::{Pass, Validity},
     pass_cookies::{BrowsingContext, PassCookies},
     return_to::ReturnTo,
     revalidation::{RevalidationNeed, RevalidationSchedule},
@@ -30,7 +30,7 @@ pub use self::{
 };
 use crate::{
     authentication_context::AuthenticationContext,
-    clock::{Clock, Timestamp},
+    clock::{Clock, EventTime, Timestamp},
     identity::{Identity, VerifiedIdentity},
     provider::MemberScopes,
     random::Random,
@@ -59,6 +59,9 @@ pub struct Session {
     identity: Identity,
     #[serde(rename = "b")]
     began: Timestamp,
+    /// The milliseconds of `began`. A cookie of an earlier release has none: every revocation of that second ends it.
+    #[serde(rename = "m", default, skip_serializing_if = "is_zero")]
+    began_millis: u16,
     /// The time of the last sealing; the idle time counts from here.
     #[serde(rename = "l")]
     seen: Timestamp,
@@ -163,7 +166,7 @@ impl Session {
             id: &self.id,
             provider_session: self.provider_session.as_deref(),
             identity: &self.identity,
-            began: self.began,
+            began: EventTime::new(self.began, self.began_millis),
             link: None,
             ancestor: self.ancestor.as_ref(),
         }
@@ -218,13 +221,14 @@ impl SessionCodec {
         provider_session: Option<String>,
         random: &Random,
     ) -> Session {
-        let now = self.clock.now();
+        let now = self.clock.event_time();
         Session {
             id: SessionId(random.text::<16>()),
             provider_session,
             identity: who.into_inner(),
-            began: now,
-            seen: now,
+            began: now.second(),
+            began_millis: now.millis(),
+            seen: now.second(),
             validated: None,
             authentication: AuthenticationContext::default(),
             asked: None,
@@ -330,6 +334,11 @@ impl SessionCodec {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde passes it")]
+const fn is_zero(millis: &u16) -> bool {
+    *millis == 0
+}
+
 /// The session cookie's name. `__Host-` makes browsers refuse it from other hosts of the domain
 /// (RFC 6265bis § 4.1.3.2).
 pub const SESSION_COOKIE: &str = "__Host-gateway-session";
@@ -411,6 +420,26 @@ mod tests {
         }
         hand.advance(Duration::from_hours(1));
         assert!(codec.open(&codec.seal(&session).unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_cookie_of_an_earlier_release_began_at_the_start_of_its_second() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+        let codec = codec(&clock);
+        hand.advance(Duration::from_millis(250));
+        let session = session(&codec, 0);
+        let mut content = serde_json::to_value(&session).unwrap();
+        assert_eq!(content["m"], 250);
+        content.as_object_mut().unwrap().remove("m");
+        let sealed = codec.sealer.seal(&serde_json::to_vec(&content).unwrap());
+        let earlier = codec.open(&sealed).unwrap().credential().began;
+        assert_eq!(earlier, EventTime::start_of(clock.now()));
+        let cookie = codec.seal(&session).unwrap();
+        let opened = codec.open(&cookie).unwrap();
+        assert_eq!(opened.credential().began, clock.event_time());
+        let room = RoomKey::from_text("x").unwrap();
+        let pass = opened.pass_to(&room, clock.now());
+        assert_eq!(pass.credential().began, clock.event_time());
     }
 
     #[test]

@@ -11,10 +11,11 @@ use model::{
     },
     jws::{self, ClaimsSet},
     policy::Policy,
+    provider::MAX_ISSUED_ID_BYTES,
 };
 use serde_json::Value;
 
-use crate::{AuthenticationError, ClaimPaths, OidcSettings, id_token::MAX_SUBJECT_BYTES};
+use crate::{AuthenticationError, ClaimPaths, OidcSettings};
 
 /// Claims of the ID token, and of the userinfo for those that the ID token lacks.
 #[derive(Clone, Copy)]
@@ -53,7 +54,7 @@ impl<'c> ClaimSources<'c> {
         let subject = self
             .find(&paths.id)
             .and_then(scalar)
-            .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
+            .filter(|id| id.len() <= MAX_ISSUED_ID_BYTES && is_plain(id, MAX_ISSUED_ID_BYTES))
             .filter(|id| !is_reserved_subject(id))
             .ok_or(AuthenticationError::NoId)?;
         let qualify = |id: &str| {

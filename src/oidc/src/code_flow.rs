@@ -204,6 +204,7 @@ impl CodeFlow {
             Err(error) if !pushed_requests.is_required => {
                 let reason = error_chain(&error);
                 warn!(
+                    provider = fetcher.metrics.provider(),
                     reason,
                     "an authorization request was not pushed; its parameters go through the browser"
                 );

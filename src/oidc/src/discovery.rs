@@ -12,6 +12,7 @@ use url::Url;
 use crate::{
     endpoint_rewriter::EndpointRewriter,
     http::{Endpoint, FetchError, Fetcher},
+    supported_values::SupportedValues,
 };
 
 /// The provider's endpoints and the features that the gateway uses.
@@ -37,6 +38,8 @@ pub struct ProviderMetadata {
     pub front_channel_logout: bool,
     /// Microsoft Graph for the people of an Entra directory: `msgraph_host`, which differs between Microsoft's clouds.
     pub(crate) graph: Url,
+    /// Lists of supported values.
+    pub supported: SupportedValues,
 }
 
 /// The endpoint of pushed authorization requests (RFC 9126 § 5).
@@ -176,6 +179,7 @@ impl ProviderMetadata {
             back_channel_logout: raw.is_true("backchannel_logout_supported"),
             front_channel_logout: raw.is_true("frontchannel_logout_supported"),
             graph: graph_url(raw.optional("msgraph_host")),
+            supported: SupportedValues::of(&raw.0),
         })
     }
 }
@@ -194,7 +198,7 @@ impl RawMetadata {
             Value::String(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
             Value::Null => None,
             other => {
-                ignored(name, other);
+                self.warn_of(name, other);
                 None
             }
         }
@@ -207,28 +211,31 @@ impl RawMetadata {
             Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => true,
             Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => false,
             Some(other) => {
-                ignored(name, other);
+                self.warn_of(name, other);
                 false
             }
         }
     }
-}
 
-/// Warns of a member that is not of the kind that the specification demands. The value is not
-/// logged: it may be anything.
-fn ignored(member: &str, value: &Value) {
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    warn!(
-        member,
-        kind, "optional member of the discovery document is not of its kind; it is ignored"
-    );
+    /// Warns of a member that is not of the kind that the specification demands. The value is not
+    /// logged: it may be anything.
+    fn warn_of(&self, member: &str, value: &Value) {
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        let issuer = self.required("issuer").ok();
+        warn!(
+            issuer,
+            member,
+            kind,
+            "optional member of the discovery document is not of its kind; it is ignored"
+        );
+    }
 }
 
 // === impl Document ===

@@ -6,7 +6,10 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
-use model::jws::{ClaimsSet, text};
+use model::{
+    jws::{ClaimsSet, text},
+    provider::MAX_ISSUED_ID_BYTES,
+};
 use serde_json::Value;
 
 use crate::{AuthenticationError, claims_validation::ClaimsValidation};
@@ -61,7 +64,7 @@ pub(crate) fn validate<'c>(
         }
         Some(_) => return Err(AuthenticationError::SubjectNotText),
     };
-    if subject.len() > MAX_SUBJECT_BYTES {
+    if subject.len() > MAX_ISSUED_ID_BYTES {
         return Err(AuthenticationError::SubjectTooLong);
     }
     Ok(subject)
@@ -90,9 +93,6 @@ fn half_hash(algorithm: Algorithm, access_token: &str) -> String {
     let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
     BASE64_URL_SAFE_NO_PAD.encode(left)
 }
-
-/// OpenID Connect Core 1.0 § 2: a `sub` has at most 255 characters.
-pub(crate) const MAX_SUBJECT_BYTES: usize = 255;
 
 #[cfg(test)]
 mod tests {

@@ -72,8 +72,8 @@ impl RelyingParty {
                     {
                         let reason = error.as_str();
                         warn!(
-                            reason,
-                            "a person is signed in without the userinfo, which failed"
+                            provider = self.provider_id(),
+                            reason, "a person is signed in without the userinfo, which failed"
                         );
                         None
                     }
@@ -88,8 +88,8 @@ impl RelyingParty {
         };
         for claim in sources.distributed_claims(paths, policy) {
             warn!(
-                claim,
-                "provider sends a claim by reference only; rules treat it as missing"
+                provider = self.provider_id(),
+                claim, "provider sends a claim by reference only; rules treat it as missing"
             );
         }
         for claim in sources.unusable_claims(paths, policy) {
@@ -99,6 +99,7 @@ impl RelyingParty {
                 .unwrap_or_else(PoisonError::into_inner);
             if reported.insert(claim.to_owned()) {
                 warn!(
+                    provider = self.provider_id(),
                     claim,
                     "a claim that rules name is missing or has no usable form; its conditions are not met. Reported once"
                 );
@@ -127,6 +128,7 @@ impl RelyingParty {
         match answer {
             Err(error) if outage == SourceOutage::Tolerated => {
                 warn!(
+                    provider = self.provider_id(),
                     error = error_chain(&error),
                     "a person is signed in without groups, as the directory does not tell them"
                 );

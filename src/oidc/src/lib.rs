@@ -46,6 +46,7 @@ mod refresh;
 mod relying_parties;
 mod relying_party;
 mod settings;
+mod supported_values;
 pub mod trust;
 mod tunnel;
 mod userinfo;
@@ -70,5 +71,6 @@ pub use self::{
     relying_parties::RelyingParties,
     relying_party::{AuthenticatedUser, ProviderUnavailable, RelyingParty},
     settings::{ClaimPaths, ClientAuth, ListedProvider, OidcSettings, OidcSetupError},
+    supported_values::SupportedValues,
 };
 pub use model::jws::TokenError;

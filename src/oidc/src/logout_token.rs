@@ -10,13 +10,11 @@ use aws_lc_rs::digest::{self, SHA256};
 use model::{
     clock::Timestamp,
     jws::{ClaimsSet, Jws, TokenError, text, time},
+    provider::MAX_ISSUED_ID_BYTES,
 };
 use serde_json::Value;
 
-use crate::{
-    RelyingParty, claims_validation::ClaimsValidation, id_token::MAX_SUBJECT_BYTES,
-    provider_cache::TokenSource,
-};
+use crate::{RelyingParty, claims_validation::ClaimsValidation, provider_cache::TokenSource};
 
 /// The sessions that a logout token ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,7 +225,7 @@ fn subject(claims: &ClaimsSet, claim: &str) -> Result<Option<String>, LogoutToke
         return Ok(None);
     }
     text(claims, claim)
-        .filter(|subject| subject.len() <= MAX_SUBJECT_BYTES)
+        .filter(|subject| subject.len() <= MAX_ISSUED_ID_BYTES)
         .map(|subject| Some(subject.to_owned()))
         .ok_or(LogoutTokenError::NoSubject)
 }

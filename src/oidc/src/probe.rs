@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::{
     AuthenticationError, AuthorizationOptions, FetchError, GroupLookup, GroupLookupError,
-    OidcSettings, OidcSetupError, Prompt,
+    OidcSettings, OidcSetupError, Prompt, SupportedValues,
     code_flow::CodeFlow,
     discovery::{DiscoveryError, Document, ProviderMetadata},
     endpoint_rewriter::EndpointRewriter,
@@ -34,6 +34,8 @@ pub struct ProviderDescription {
     pub back_channel_logout: bool,
     /// `frontchannel_logout_supported`.
     pub front_channel_logout: bool,
+    /// Lists of supported values.
+    pub supported: SupportedValues,
     flow: CodeFlow,
 }
 
@@ -105,6 +107,7 @@ impl ProviderProbe {
             headers,
             back_channel_logout: metadata.back_channel_logout,
             front_channel_logout: metadata.front_channel_logout,
+            supported: metadata.supported,
             flow,
         })
     }

@@ -208,14 +208,23 @@ impl ProviderCache {
             keys,
         });
         if *self.status.swap(Arc::new(ProviderStatus::Ready)) != ProviderStatus::Ready {
-            info!(issuer = self.settings.issuer, "provider is ready");
+            info!(
+                provider = self.settings.provider_id(),
+                issuer = self.settings.issuer,
+                "provider is ready"
+            );
         }
         Ok(())
     }
 
     fn record_failure(&self, error: &RefreshError) {
         let reason = error_chain(error);
-        warn!(issuer = self.settings.issuer, error = %reason, "provider discovery failed");
+        warn!(
+            provider = self.settings.provider_id(),
+            issuer = self.settings.issuer,
+            error = %reason,
+            "provider discovery failed"
+        );
         let status = if self.status.load().is_usable() {
             ProviderStatus::Stale { reason }
         } else {
@@ -240,6 +249,7 @@ impl ProviderCache {
         let last = refetches.last(source);
         if last.is_some_and(|last| now.since(last) < REFETCH_INTERVAL) {
             debug!(
+                provider = self.settings.provider_id(),
                 ?source,
                 "unknown key id; the key set was refetched recently"
             );
@@ -253,7 +263,11 @@ impl ProviderCache {
                 keys,
             })),
             Err(error) => {
-                warn!(error = %error_chain(&error), "refetch of the provider's key set failed");
+                warn!(
+                    provider = self.settings.provider_id(),
+                    error = %error_chain(&error),
+                    "refetch of the provider's key set failed"
+                );
                 None
             }
         }

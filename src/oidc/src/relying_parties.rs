@@ -31,8 +31,7 @@ impl RelyingParties {
         random: &Random,
     ) -> Result<Self, OidcSetupError> {
         let party = |settings: OidcSettings| {
-            let id = settings.listed.as_ref().map(|listed| listed.id.as_str());
-            let own = metrics.of(id);
+            let own = metrics.of(settings.provider_id());
             RelyingParty::with_metrics(settings, own, clock.clone(), random.clone()).map(Arc::new)
         };
         settings

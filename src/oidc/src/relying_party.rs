@@ -13,7 +13,7 @@ use model::{
     identity::VerifiedIdentity,
     jws::{ClaimsSet, Jws, text},
     policy::Policy,
-    provider::SubjectScope,
+    provider::{MAX_ISSUED_ID_BYTES, SubjectScope},
     random::Random,
 };
 use observe::metrics::ProviderMetrics;
@@ -128,6 +128,11 @@ impl RelyingParty {
     /// How people choose the provider, if there are several.
     pub fn listed(&self) -> Option<&ListedProvider> {
         self.settings.listed.as_ref()
+    }
+
+    /// The provider's id in metrics, logs and audit lines, if there are several.
+    pub fn provider_id(&self) -> Option<&str> {
+        self.settings.provider_id()
     }
 
     /// How the ids that the provider issues are written in this deployment.
@@ -317,6 +322,6 @@ fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>, OidcSetupError> 
 /// `sid`, unless it is too long for a session cookie.
 fn session_id(claims: &ClaimsSet) -> Option<String> {
     text(claims, "sid")
-        .filter(|sid| sid.len() <= id_token::MAX_SUBJECT_BYTES)
+        .filter(|sid| sid.len() <= MAX_ISSUED_ID_BYTES)
         .map(str::to_owned)
 }

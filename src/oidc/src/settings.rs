@@ -115,6 +115,11 @@ pub struct ClaimPaths {
 // === impl OidcSettings ===
 
 impl OidcSettings {
+    /// The provider's id in metrics, logs and audit lines; `None` for the only provider.
+    pub fn provider_id(&self) -> Option<&str> {
+        self.listed.as_ref().map(|listed| listed.id.as_str())
+    }
+
     /// An address of the gateway for the provider, beside that after a logout:
     /// `backchannel-logout` or `frontchannel-logout`.
     pub fn address(&self, endpoint: &str) -> String {

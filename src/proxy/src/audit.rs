@@ -1,5 +1,7 @@
 //! Access and audit lines: admission, refusal, sign-in, revocation, API calls; `docs/logs.md`.
 //!
+//! `provider` is the id of one of several providers; lines of a deployment with one have no such field.
+//!
 //! No line has a query, cookie, header or token. Names of rooms and people are fields, which the
 //! subscriber escapes.
 
@@ -211,10 +213,11 @@ pub(crate) fn cut(stream: &StreamRecord, reason: CutReason, request: RequestId) 
 }
 
 /// A sign-in completed.
-pub(crate) fn signed_in(session: &Session, context: &RequestContext) {
+pub(crate) fn signed_in(session: &Session, provider: Option<&str>, context: &RequestContext) {
     info!(
         target: "audit",
         event = "signed_in",
+        provider,
         subject = session.identity().subject,
         session = session.id().as_str(),
         client.addr = %context.client,
@@ -223,11 +226,17 @@ pub(crate) fn signed_in(session: &Session, context: &RequestContext) {
 }
 
 /// A user signed out, in one browser or everywhere.
-pub(crate) fn signed_out(session: &Session, everywhere: bool, context: &RequestContext) {
+pub(crate) fn signed_out(
+    session: &Session,
+    everywhere: bool,
+    provider: Option<&str>,
+    context: &RequestContext,
+) {
     info!(
         target: "audit",
         event = "signed_out",
         everywhere,
+        provider,
         subject = session.identity().subject,
         session = session.id().as_str(),
         request = %context.id,
@@ -235,7 +244,11 @@ pub(crate) fn signed_out(session: &Session, everywhere: bool, context: &RequestC
 }
 
 /// The provider ended sessions by a back-channel logout.
-pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestContext) {
+pub(crate) fn logged_out_by_provider(
+    selector: &Selector,
+    provider: Option<&str>,
+    context: &RequestContext,
+) {
     let (by, id) = match selector {
         Selector::Session(session) => ("session", session.id().as_str()),
         Selector::Invalidated(id) => ("session", id.as_str()),
@@ -250,6 +263,7 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
     info!(
         target: "audit",
         event = "backchannel_logout",
+        provider,
         by,
         id,
         client.addr = %context.client,
@@ -258,10 +272,11 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
 }
 
 /// A frame of the provider's logout page ended the sessions from one of the provider's.
-pub(crate) fn logged_out_by_frame(sid: &str, context: &RequestContext) {
+pub(crate) fn logged_out_by_frame(sid: &str, provider: Option<&str>, context: &RequestContext) {
     info!(
         target: "audit",
         event = "frontchannel_logout",
+        provider,
         by = "provider_session",
         id = sid,
         client.addr = %context.client,
@@ -270,20 +285,26 @@ pub(crate) fn logged_out_by_frame(sid: &str, context: &RequestContext) {
 }
 
 /// The provider no longer confirms a session.
-pub(crate) fn session_ended_by_provider(id: &SessionId, reason: SessionEnd) {
+pub(crate) fn session_ended_by_provider(
+    id: &SessionId,
+    reason: SessionEnd,
+    provider: Option<&str>,
+) {
     info!(
         target: "audit",
         event = "revalidation_refused",
+        provider,
         reason = reason.as_str(),
         session = id.as_str(),
     );
 }
 
 /// The provider confirmed a session with other claims than before.
-pub(crate) fn identity_changed(id: &SessionId, identity: &Identity) {
+pub(crate) fn identity_changed(id: &SessionId, identity: &Identity, provider: Option<&str>) {
     info!(
         target: "audit",
         event = "identity_changed",
+        provider,
         subject = identity.subject,
         session = id.as_str(),
     );

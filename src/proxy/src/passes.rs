@@ -8,7 +8,7 @@ use model::{
     invitation::InvitationLink,
     random::Random,
     room::RoomKey,
-    session::{Pass, SessionId},
+    session::{Pass, SessionId, Validity},
 };
 
 /// Issues passes to one room, which last as long as a guest may stay.
@@ -77,8 +77,7 @@ impl PassIssuer {
     }
 
     fn issue(&self, room: &RoomKey, standing: Standing, identity: Identity) -> Pass {
-        let now = self.clock.now();
-        let validity = now..now.after(self.lifetime);
+        let validity = Validity::beginning_now(&self.clock, self.lifetime);
         Pass::issue(room, standing, identity, validity, &self.random)
     }
 }

@@ -25,7 +25,7 @@ use model::{
     seal::{Keyring, Purpose},
     session::{
         BrowsingContext, Pass, PassCookies, Principal, RequestCookies, SESSION_COOKIE, Session,
-        SessionCodec, SessionSettings,
+        SessionCodec, SessionSettings, Validity,
     },
 };
 
@@ -112,8 +112,7 @@ impl Deployment {
 
     /// A pass to a room, for an hour.
     pub(crate) fn pass(&self, room: &str, standing: Standing) -> Pass {
-        let now = self.clock.now();
-        let validity = now..now.after(Duration::from_hours(1));
+        let validity = Validity::beginning_now(&self.clock, Duration::from_hours(1));
         let identity = Identity::default();
         Pass::issue(&key(room), standing, identity, validity, &Random::system())
     }

@@ -125,7 +125,7 @@ async fn send(site: &Site, numbers: std::ops::Range<usize>) {
     }
 }
 
-fn resident(metrics: &str) -> usize {
+pub(super) fn resident(metrics: &str) -> usize {
     let line = metrics
         .lines()
         .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));

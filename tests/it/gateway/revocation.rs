@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{CREATE, revalidation::is_open, sid_of};
 use crate::support::{
     browser::{Browser, Page, Socket, encode},
     logs::Logs,
+    reconnecting_client::open_tls,
     site::{CLIENT_ID, ORIGIN, Site, SiteOptions},
 };
 
@@ -244,9 +246,81 @@ async fn back_channel_logout_closes_all_sessions_of_the_subject() {
         "a replay"
     );
     assert!(mia.socket("room=x").await.is_ok());
-    // A new sign-in works from the next second on, the precision of `iat`.
-    site.clock_control.advance(Duration::from_secs(1));
+    // A new sign-in works at once, although `iat` of a logout token has whole seconds.
+    site.clock_control.advance(Duration::from_millis(1));
     assert!(site.signed_in("max").await.socket("room=x").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_sign_in_after_a_revocation_of_the_same_second_is_valid() {
+    let site = Site::start().await.ready().await;
+    let second = site.clock.now();
+    let of_max = |site: &Site| site.provider.logout_token(CLIENT_ID, Some("max"), None);
+    for revocation in ["everywhere", "logout token", "operator"] {
+        let mut before = site.signed_in("max").await;
+        let mut socket = before.socket("room=x").await.unwrap();
+        site.clock_control.advance(Duration::from_millis(1));
+        match revocation {
+            "everywhere" => {
+                let everywhere = "/_gateway/logout?everywhere=1";
+                site.signed_in("max").await.navigate(everywhere).await;
+            }
+            "logout token" => {
+                let url = format!("{ORIGIN}/_gateway/backchannel-logout");
+                let body = format!("logout_token={}", encode(&of_max(&site)));
+                let answer = site
+                    .browser()
+                    .send(
+                        Method::POST,
+                        &url.parse().unwrap(),
+                        HeaderMap::new(),
+                        body.into(),
+                    )
+                    .await;
+                assert_eq!(answer.status, StatusCode::OK);
+            }
+            _ => {
+                let done = site.order("/revoke", r#"{"subject":"max"}"#, &[]).await;
+                assert_eq!(done, StatusCode::OK);
+            }
+        }
+        assert_eq!(closed_with(&mut socket).await, 1008, "{revocation}");
+        let refused = before.socket("room=x").await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN, "{revocation}");
+        site.clock_control.advance(Duration::from_millis(1));
+        let mut after = site.signed_in("max").await;
+        assert!(after.socket("room=x").await.is_ok(), "{revocation}");
+    }
+    assert_eq!(site.clock.now(), second);
+}
+
+#[tokio::test]
+async fn a_sign_in_while_a_logout_token_arrives_is_valid() {
+    let site = Site::start().await.ready().await;
+    let mut before = site.signed_in("max").await;
+    let mut provider = open_tls(&site.browser(), b"http/1.1").await.unwrap();
+    let token = site.provider.logout_token(CLIENT_ID, Some("max"), None);
+    let body = format!("logout_token={}", encode(&token));
+    let head = format!(
+        "POST /_gateway/backchannel-logout HTTP/1.1\r\nhost: meet.example.org\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\
+         expect: 100-continue\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    provider.write_all(head.as_bytes()).await.unwrap();
+    // The gateway asks for the body (RFC 9110 § 10.1.1) after it noted the time.
+    let mut asked = vec![0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    provider.read_exact(&mut asked).await.unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100 "), "{asked:?}");
+    site.clock_control.advance(Duration::from_millis(1));
+    let mut meanwhile = site.signed_in("max").await;
+    provider.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    provider.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let refused = before.socket("room=x").await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+    assert!(meanwhile.socket("room=x").await.is_ok());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod failures;
 mod logout;
 mod mix_up;
 mod people;
+mod records;
 mod upgrade;
 
 use std::{net::SocketAddr, sync::Arc};

@@ -163,7 +163,7 @@ async fn alone() {
     }
     let metrics = site.metrics().await;
     for line in [
-        "sign_ins_started_total 3",
+        "sign_ins_started_total{} 3",
         "sign_ins_total{outcome=\"unmatched\",reason=\"unknown_state\"} 2",
         "sign_ins_total{outcome=\"unmatched\",reason=\"invalid_callback\"} 2",
         "backchannel_logouts_total{outcome=\"invalid_request\"} 1",

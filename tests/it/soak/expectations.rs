@@ -138,7 +138,7 @@ impl Expectations {
     }
 }
 
-/// Sessions and revocations have times in whole seconds.
+/// Sessions and revocations have times in milliseconds, of clocks of several processes of one machine.
 const REVOCATION_GRANULARITY: Duration = Duration::from_secs(2);
 
 /// A revocation is in effect within a second (other tests measure that); the machine may be busy.

@@ -30,7 +30,7 @@ pub(crate) struct Site {
     pub(crate) provider: Arc<DevProviderState>,
     pub(crate) meeting: Arc<DevMeetingState>,
     pub(crate) clock_control: ClockControl,
-    clock: Clock,
+    pub(crate) clock: Clock,
     issuer: String,
     configuration: Table,
     files: TempDir,

@@ -275,6 +275,11 @@ export const broken = {
     { changed: { issuer: `${provider.issuer}/realms/main` } }
   )],
   "the provider is down": ["C4.unreached", async () => ({ changed: { issuer: await nobody() } })],
+  "a rule demands a class that the provider does not list": ["C6.acr", async (keep, { plan }) => {
+    const part = keep(await startProvider({ publicUrl: plan.publicUrl, backchannelLogout: true, acrValues: ["silver"] }));
+    const room = [{ match: "*", enter: "member", require: { acr: ["gold"] } }];
+    return { changed: { issuer: part.issuer }, settings: { room } };
+  }],
   "Redis wants another password": ["R1.password", redis((server) => server.urlWith("wrong"))],
   "Redis wants a password": ["R1.password", redis((server) => server.url.replace(/:[^/]*@/, ""))],
   "Redis is down": ["R1.unreached", async (keep, { plan }) => ({

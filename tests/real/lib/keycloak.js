@@ -177,11 +177,11 @@ export async function startKeycloak({ truststore } = {}) {
     shutDown: () => program.stop({ grace: 20_000 }),
     launch,
     log: () => program.output(),
-    /** Creates a person with groups and realm roles; both have to exist. Returns the id. */
-    async createPerson(login, { groups = [], roles = [] } = {}) {
+    /** Creates a person with groups and realm roles, which have to exist, and attributes. Returns the id. */
+    async createPerson(login, { groups = [], roles = [], attributes = {} } = {}) {
       const id = await call("POST", `/${realm}/users`, {
         username: login, enabled: true, email: `${login}@example.org`, emailVerified: true,
-        firstName: login, lastName: "Example", groups,
+        firstName: login, lastName: "Example", groups, attributes,
         credentials: [{ type: "password", value: login, temporary: false }],
       });
       const known = await Promise.all(roles.map((role) => call("GET", `/${realm}/roles/${role}`)));

@@ -43,6 +43,8 @@ function fetchLoopback(ca) {
  * @param {boolean} [settings.conformIdTokenClaims] false puts profile claims into the ID token
  * @param {boolean} [settings.backchannelLogout]
  * @param {string} [settings.ca] PEM of the gateway's certificate, for logout notices
+ * @param {string[]} [settings.acrValues] the authentication context classes that it lists
+ * @param {boolean} [settings.refreshTokens] gives a refresh token without the scope `offline_access`, too
  * @param {object} [settings.client] more client metadata
  */
 export async function startProvider({
@@ -51,6 +53,8 @@ export async function startProvider({
   conformIdTokenClaims = true,
   backchannelLogout = false,
   ca,
+  acrValues = [],
+  refreshTokens = false,
   client = {},
 }) {
   const requests = [];
@@ -82,7 +86,12 @@ export async function startProvider({
       email: ["email", "email_verified"],
     },
     conformIdTokenClaims,
-    cookies: { keys: [randomBytes(24).toString("hex")] },
+    acrValues,
+    cookies: {
+      keys: [randomBytes(24).toString("hex")],
+      // Cookies belong to a host and not to its port: two providers of one machine would overwrite each other's.
+      names: { session: `_session_${port}`, interaction: `_interaction_${port}`, resume: `_interaction_resume_${port}` },
+    },
     features: {
       devInteractions: { enabled: true },
       rpInitiatedLogout: { enabled: true },
@@ -100,6 +109,7 @@ export async function startProvider({
     },
     jwks: await signingKeys(),
     pkce: { required: () => true },
+    ...(refreshTokens && { issueRefreshToken: async (_, registered) => registered.grantTypeAllowed("refresh_token") }),
     ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 3600, IdToken: 600, Interaction: 600, Session: 3600, RefreshToken: 3600 },
   });
   const errors = [];

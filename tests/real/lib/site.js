@@ -14,8 +14,8 @@ import { startWeb } from "./web.js";
  * @param {string} options.label names the gateway's log
  * @param {(plan: object) => Promise<object>} [options.prosody] settings of Prosody, which may need
  *   the gateway's address; the shared secret by default
- * @param {(plan: object) => object} [options.settings] of the gateway, asked for when it starts; may
- *   be a promise
+ * @param {(plan: object, provider: object) => object} [options.settings] of the gateway, asked for when it starts;
+ *   may be a promise
  * @param {object} [options.web]
  * @param {object} [options.provider]
  * @param {object} [options.env] of the gateway
@@ -43,7 +43,7 @@ export async function startSite({
     const relay = breakable ? keep(await startRelay(prosody.httpPort)) : undefined;
     const gateway = keep(await startGateway(plan, {
       neighbours: { web: web.url, xmpp: (relay ?? prosody).url, issuer: provider.issuer },
-      settings: await settings?.(plan),
+      settings: await settings?.(plan, provider),
       env,
     }));
     const browser = keep(await startBrowser());

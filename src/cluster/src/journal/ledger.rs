@@ -74,7 +74,7 @@ impl Ledger {
     fn covers(&self, record: &Record) -> bool {
         record.coarser().into_iter().any(|(kind, id)| {
             let coarse = self.facts.get(&Subject::Revoked(kind, id.to_string()));
-            matches!(coarse, Some(Entry::Revoked { record: coarse, .. }) if record.limit() <= coarse.at)
+            matches!(coarse, Some(Entry::Revoked { record: coarse, .. }) if record.limit() <= coarse.time())
         })
     }
 
@@ -116,7 +116,7 @@ impl Ledger {
 fn supersedes(new: &Entry, known: &Entry) -> bool {
     match (new, known) {
         (Entry::Revoked { record, .. }, Entry::Revoked { record: known, .. }) => {
-            known.at < record.at
+            known.time() < record.time()
         }
         (Entry::Used { used, .. }, Entry::Used { used: known, .. }) => known < used,
         // The first value stays until it expires. That a new one comes shows that it has.

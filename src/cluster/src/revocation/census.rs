@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use model::clock::Timestamp;
+use model::clock::{EventTime, Timestamp};
 
 use super::record::{Kind, Record};
 
@@ -18,7 +18,7 @@ use super::record::{Kind, Record};
 #[derive(Debug, Default)]
 pub(super) struct Census {
     counted: HashMap<Key, Counted>,
-    groups: HashMap<Group, BTreeSet<(Timestamp, Key)>>,
+    groups: HashMap<Group, BTreeSet<(EventTime, Key)>>,
     /// The number of revocations at which expired ones are dropped.
     sweep_at: usize,
 }
@@ -28,7 +28,7 @@ type Key = (Kind, Arc<str>);
 #[derive(Clone, Debug)]
 struct Counted {
     /// What began later is not revoked by it.
-    limit: Timestamp,
+    limit: EventTime,
     expires: Timestamp,
     groups: Vec<Group>,
 }
@@ -96,7 +96,7 @@ impl Census {
             return None;
         }
         let oldest = members.iter().take(group.max() / 2 + 1);
-        let (mut at, mut replaced) = (Timestamp::default(), Vec::new());
+        let (mut at, mut replaced) = (EventTime::default(), Vec::new());
         for (limit, key) in oldest {
             at = *limit;
             replaced.push(key.clone());
@@ -170,7 +170,7 @@ impl Group {
         groups.map(|group| group.key()).collect()
     }
 
-    fn coarse(&self, at: Timestamp) -> Record {
+    fn coarse(&self, at: EventTime) -> Record {
         let (kind, id) = self.key();
         Record::new(kind, &*id, at)
     }
@@ -209,9 +209,9 @@ mod tests {
     const EXPIRES: Timestamp = Timestamp::from_unix(1_000);
 
     fn sign_out(owner: &str, n: u64) -> Record {
-        let at = Timestamp::from_unix(500);
-        Record::new(Kind::Session, format!("{owner} {n}"), at)
-            .owned(owner.to_owned(), Timestamp::from_unix(n))
+        let second = |at| EventTime::start_of(Timestamp::from_unix(at));
+        Record::new(Kind::Session, format!("{owner} {n}"), second(500))
+            .owned(owner.to_owned(), second(n))
     }
 
     fn add(census: &mut Census, record: &Record) -> Vec<Collapse> {

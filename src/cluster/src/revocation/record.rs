@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::clock::Timestamp;
+use model::clock::{EventTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Selector, census::Group};
@@ -15,6 +15,9 @@ pub(crate) struct Record {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     pub(crate) at: Timestamp,
+    /// The milliseconds of `at`; earlier releases write none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_ms: Option<u16>,
     /// The person whose session or pass it is: the subject in audit lines, empty for a guest; for a
     /// session at the provider, its `sub`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,6 +25,9 @@ pub(crate) struct Record {
     /// When the session or pass began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     began: Option<Timestamp>,
+    /// The milliseconds of `began`; earlier releases write none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    began_ms: Option<u16>,
 }
 
 /// The kind of a revoked id.
@@ -56,32 +62,44 @@ pub(super) struct Lifetimes {
 // === impl Record ===
 
 impl Record {
-    pub(super) fn new(kind: Kind, id: impl Into<String>, at: Timestamp) -> Self {
+    pub(super) fn new(kind: Kind, id: impl Into<String>, at: EventTime) -> Self {
         Self {
             version: VERSION,
             kind,
             id: id.into(),
-            at,
+            at: at.second(),
+            at_ms: Some(at.millis()),
             owner: None,
             began: None,
+            began_ms: None,
         }
     }
 
     /// The same record with the owner and the beginning of what it revokes.
-    pub(super) fn owned(self, owner: String, began: Timestamp) -> Self {
+    pub(super) fn owned(self, owner: String, began: EventTime) -> Self {
         Self {
             owner: Some(owner),
-            began: Some(began),
+            began: Some(began.second()),
+            began_ms: Some(began.millis()),
             ..self
         }
     }
 
-    /// What began later is not revoked by it.
-    pub(crate) fn limit(&self) -> Timestamp {
-        self.began.unwrap_or(self.at)
+    /// The time of the revocation. Without milliseconds it is the end of its second, so that the revocation ends all
+    /// sessions of that second.
+    pub(crate) fn time(&self) -> EventTime {
+        event_time(self.at, self.at_ms)
     }
 
-    pub(super) fn of(selector: Selector, at: Timestamp) -> Self {
+    /// What began later is not revoked by it.
+    pub(crate) fn limit(&self) -> EventTime {
+        match self.began {
+            Some(began) => event_time(began, self.began_ms),
+            None => self.time(),
+        }
+    }
+
+    pub(super) fn of(selector: Selector, at: EventTime) -> Self {
         match selector {
             Selector::Session(session) => Self::new(Kind::Session, session.id.as_str(), at)
                 .owned(session.owner, session.began),
@@ -205,6 +223,13 @@ impl Kind {
     }
 }
 
+fn event_time(second: Timestamp, millis: Option<u16>) -> EventTime {
+    match millis {
+        Some(millis) => EventTime::new(second, millis),
+        None => EventTime::end_of(second),
+    }
+}
+
 fn json(value: &impl Serialize) -> String {
     // Infallible: the types have string keys and no fallible `Serialize`.
     serde_json::to_string(value).expect("records serialize to JSON")
@@ -218,8 +243,7 @@ mod tests {
 
     #[test]
     fn records_of_other_versions_or_kinds_are_skipped() {
-        let records =
-            Kind::ALL.map(|kind| Record::new(kind, "naïve \"id\"", Timestamp::from_unix(5)));
+        let records = Kind::ALL.map(|kind| Record::new(kind, "naïve \"id\"", EventTime::default()));
         let text = Record::list_to_json(&records);
         assert_eq!(Record::list_from_json(&text), records);
         let [first, rest @ ..] = &records;
@@ -238,5 +262,24 @@ mod tests {
             );
         }
         assert!(Record::list_from_json("no list").is_empty());
+    }
+
+    #[test]
+    fn a_time_without_milliseconds_is_the_end_of_its_second() {
+        let five = Timestamp::from_unix(5);
+        let at = EventTime::new(five, 250);
+        let record = Record::new(Kind::Session, "s", at).owned("ann".to_owned(), at);
+        let text = record.to_json();
+        assert_eq!(
+            text,
+            r#"{"v":1,"kind":"session","id":"s","at":5,"at_ms":250,"owner":"ann","began":5,"began_ms":250}"#
+        );
+        assert_eq!(Record::from_json(&text).as_ref(), Some(&record));
+        assert_eq!((record.time(), record.limit()), (at, at));
+        let earlier = text.replace(r#","at_ms":250"#, "");
+        let earlier = earlier.replace(r#","began_ms":250"#, "");
+        let earlier = Record::from_json(&earlier).unwrap();
+        let end = EventTime::end_of(five);
+        assert_eq!((earlier.time(), earlier.limit()), (end, end));
     }
 }

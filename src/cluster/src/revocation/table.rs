@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use model::clock::Timestamp;
+use model::clock::{EventTime, Timestamp};
 
 use super::{
     census::Group,
@@ -55,12 +55,12 @@ impl RevocationTable {
     }
 
     /// The time of the last revocation of an id.
-    pub(super) fn get(&self, kind: Kind, id: &str) -> Option<Timestamp> {
+    pub(super) fn get(&self, kind: Kind, id: &str) -> Option<EventTime> {
         let revoked = self.of(kind);
         if revoked.is_empty() {
             return None;
         }
-        revoked.read(id, |record| record.at)
+        revoked.read(id, |record| record.time())
     }
 
     /// The revocation of an id.
@@ -72,7 +72,7 @@ impl RevocationTable {
     /// not needed.
     pub(super) fn supersedes(&self, record: &Record) -> bool {
         let later = self.get(record.kind, &record.id);
-        later.is_some_and(|at| record.at < at) || self.covers(record)
+        later.is_some_and(|at| record.time() < at) || self.covers(record)
     }
 
     /// The number of revocations of a kind.
@@ -113,7 +113,7 @@ impl RevocationTable {
             let expired = expired_up_to(kind);
             self.of(kind).update(revoked, |stripe, id, record| {
                 let known = stripe.entries().get(&id);
-                if known.is_some_and(|known| record.at <= known.at) {
+                if known.is_some_and(|known| record.time() <= known.time()) {
                     return;
                 }
                 if !stripe.is_copied() {
@@ -166,7 +166,7 @@ mod tests {
         Record::new(
             Kind::ProviderSubject,
             n.to_string(),
-            Timestamp::from_unix(at),
+            EventTime::start_of(Timestamp::from_unix(at)),
         )
     }
 
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(added.len(), news, "{at}");
         }
         let at = table.get(Kind::ProviderSubject, "1");
-        assert_eq!(at, Some(Timestamp::from_unix(11)));
+        assert_eq!(at.map(EventTime::second), Some(Timestamp::from_unix(11)));
         assert_eq!(table.get(Kind::Session, "1"), None);
         assert!(!table.is_empty());
     }

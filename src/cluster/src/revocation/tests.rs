@@ -1,5 +1,6 @@
 mod bounds;
 mod replicated;
+mod same_second;
 
 use model::{
     clock::{ClockControl, Timestamp},
@@ -11,12 +12,16 @@ use model::{
 
 use super::*;
 
-fn session(clock: &Clock, subject: &str, sid: &str) -> Principal {
+fn codec(clock: &Clock) -> SessionCodec {
     let settings = SessionSettings {
         idle: Duration::from_hours(1),
         absolute: Duration::from_hours(24),
     };
-    let codec = SessionCodec::new(&Keyring::single([1; 32]), "o", settings, clock.clone());
+    SessionCodec::new(&Keyring::single([1; 32]), "o", settings, clock.clone())
+}
+
+fn session(clock: &Clock, subject: &str, sid: &str) -> Principal {
+    let codec = codec(clock);
     let who = Identity {
         subject: subject.to_owned(),
         ..Identity::default()

@@ -10,7 +10,7 @@ impl Check {
     /// The check that has to pass before this one is meaningful.
     const fn prerequisite(self) -> Option<Self> {
         Some(match self {
-            Self::ProviderLogout => Self::Provider,
+            Self::ProviderLogout | Self::ProviderRules => Self::Provider,
             Self::WebConfig | Self::WebSignalling => Self::WebPage,
             Self::ConferenceRequests => Self::WebConfig,
             Self::BoshSession => Self::BoshEndpoint,
@@ -80,7 +80,7 @@ mod tests {
             ["J2", "J3", "J4", "J6", "J7", "J8", "G2", "H2"]
         );
         assert_eq!(of(Check::PublicLogin), ["S6", "S2", "S3", "R3"]);
-        assert_eq!(of(Check::Provider), ["C5"]);
+        assert_eq!(of(Check::Provider), ["C5", "C6"]);
         assert_eq!(of(Check::Bridges), [""; 0]);
         let bosh = of(Check::BoshEndpoint);
         for id in ["B2", "B4", "A2", "A7", "S1", "J3", "S4", "R3"] {

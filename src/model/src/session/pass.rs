@@ -1,14 +1,14 @@
 //! Passes: credentials for one room, for guests, holders of links, embedded users, and members
 //! whose client keeps no session cookie.
 
-use std::ops::Range;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Credential, Session, SessionId};
 use crate::{
     authentication_context::AuthenticationContext,
-    clock::Timestamp,
+    clock::{Clock, EventTime, Timestamp},
     identity::{GUEST_PREFIX, Identity, Standing},
     random::Random,
     room::RoomKey,
@@ -26,6 +26,9 @@ pub struct Pass {
     identity: Identity,
     #[serde(rename = "b")]
     began: Timestamp,
+    /// The milliseconds of `began`, as in a session.
+    #[serde(rename = "m", default, skip_serializing_if = "super::is_zero")]
+    began_millis: u16,
     /// The time of issue of the token for which the pass was issued. The token may be shown again.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     token_issued: Option<Timestamp>,
@@ -47,6 +50,26 @@ pub struct Pass {
     ends: Timestamp,
 }
 
+/// The time from the issue of a pass to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity {
+    /// The time of issue.
+    pub begins: EventTime,
+    /// The expiry time.
+    pub ends: Timestamp,
+}
+
+// === impl Validity ===
+
+impl Validity {
+    /// Begins now and ends after `lifetime`.
+    pub fn beginning_now(clock: &Clock, lifetime: Duration) -> Self {
+        let begins = clock.event_time();
+        let ends = begins.second().after(lifetime);
+        Self { begins, ends }
+    }
+}
+
 // === impl Pass ===
 
 impl Pass {
@@ -56,7 +79,7 @@ impl Pass {
         room: &RoomKey,
         standing: Standing,
         mut identity: Identity,
-        validity: Range<Timestamp>,
+        validity: Validity,
         random: &Random,
     ) -> Self {
         let id = SessionId(random.text::<16>());
@@ -67,13 +90,14 @@ impl Pass {
             id,
             provider_session: None,
             identity,
-            began: validity.start,
+            began: validity.begins.second(),
+            began_millis: validity.begins.millis(),
             token_issued: None,
             validated: None,
             authentication: AuthenticationContext::default(),
             standing,
             room: room.clone(),
-            ends: validity.end,
+            ends: validity.ends,
         }
     }
 
@@ -83,6 +107,7 @@ impl Pass {
             provider_session: session.provider_session.clone(),
             identity: session.identity.clone(),
             began: session.began,
+            began_millis: session.began_millis,
             token_issued: None,
             validated: session.validated,
             authentication: session.authentication.clone(),
@@ -182,7 +207,10 @@ impl Pass {
             id: &self.id,
             provider_session: self.provider_session.as_deref(),
             identity: &self.identity,
-            began: self.token_issued.unwrap_or(self.began),
+            began: match self.token_issued {
+                Some(issued) => EventTime::start_of(issued),
+                None => EventTime::new(self.began, self.began_millis),
+            },
             link: match &self.standing {
                 Standing::Invited(invited) => Some(&invited.link),
                 _ => None,

@@ -171,9 +171,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::Timestamp,
+        clock::{EventTime, Timestamp},
         identity::{Identity, Standing, VerifiedIdentity},
         random::Random,
+        session::Validity,
     };
 
     fn room(name: &str) -> RoomKey {
@@ -189,14 +190,13 @@ mod tests {
     }
 
     fn guest(passes: &PassCookies, name: &str) -> Pass {
-        let now = passes.clock.now();
-        let ends = now.after(Duration::from_hours(1));
+        let validity = Validity::beginning_now(&passes.clock, Duration::from_hours(1));
         let identity = Identity {
             name: Some("Ann".to_owned()),
             ..Identity::default()
         };
         let random = Random::system();
-        Pass::issue(&room(name), Standing::Guest, identity, now..ends, &random)
+        Pass::issue(&room(name), Standing::Guest, identity, validity, &random)
     }
 
     #[test]
@@ -236,6 +236,20 @@ mod tests {
             passes.find(&room("a"), RequestCookies::new(&request(&cookies))),
             None
         );
+    }
+
+    #[test]
+    fn a_pass_began_at_its_millisecond_or_with_the_second_of_its_token() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+        let passes = PassCookies::new(&Keyring::single([1; 32]), "o", clock.clone());
+        hand.advance(Duration::from_millis(250));
+        let pass = guest(&passes, "a");
+        let reopened = passes.open(&passes.seal(&pass)).unwrap();
+        assert_eq!(reopened.credential().began, clock.event_time());
+        let of_token = pass.with_token_issued(clock.now());
+        let reopened = passes.open(&passes.seal(&of_token)).unwrap();
+        let start = EventTime::start_of(clock.now());
+        assert_eq!(reopened.credential().began, start);
     }
 
     #[test]

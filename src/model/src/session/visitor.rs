@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Pass, Session, SessionId};
 use crate::{
     authentication_context::AuthenticationContext,
-    clock::Timestamp,
+    clock::{EventTime, Timestamp},
     identity::{Identity, Standing},
     room::RoomKey,
 };
@@ -46,7 +46,7 @@ pub struct Credential<'c> {
     /// The identity, with the provider's `sub`.
     pub identity: &'c Identity,
     /// The start time; revoking a person ends only what began earlier.
-    pub began: Timestamp,
+    pub began: EventTime,
     /// The id of the invitation link behind a pass.
     pub link: Option<&'c str>,
     /// The id of the first of the sessions that followed each other in one browser, if it is another one.

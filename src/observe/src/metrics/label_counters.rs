@@ -37,9 +37,14 @@ impl Count {
 
 impl<L: LabelValue, T, const N: usize> PerLabel<L, T, N> {
     pub(super) fn new(make: impl Fn() -> T) -> Self {
+        Self::of_each(|_| make())
+    }
+
+    pub(super) fn of_each(make: impl Fn(L) -> T) -> Self {
         const { assert!(L::ALL.len() == N, "one element for each value") };
         Self {
-            values: array::from_fn(|_| make()),
+            // Infallible: `N` is the number of values.
+            values: array::from_fn(|index| make(*L::ALL.get(index).expect("a value's number"))),
             label: PhantomData,
         }
     }

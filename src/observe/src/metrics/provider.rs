@@ -1,5 +1,7 @@
 //! Metrics of the OpenID providers.
 
+mod sign_ins;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
@@ -8,7 +10,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::labels::{ProviderOutcome, ProviderRequest, RevalidationResult};
+use self::sign_ins::{SignInCounters, SignInFamilies};
+use super::labels::{
+    LogoutOutcome, ProviderOutcome, ProviderRequest, RevalidationResult, SignInReason,
+};
 
 /// The metrics of all OpenID providers of a deployment.
 #[derive(Clone, Debug)]
@@ -18,6 +23,7 @@ pub struct ProviderFamilies {
     requests: Family<ExchangeLabels, Counter>,
     durations: Family<RequestLabels, Histogram>,
     revalidations: Family<RevalidationLabels, Counter>,
+    sign_ins: SignInFamilies,
 }
 
 /// The metrics of one OpenID provider.
@@ -28,6 +34,7 @@ pub struct ProviderMetrics {
     /// When the keys in use were fetched, in seconds since 1970.
     pub keys_fetched: Gauge,
     families: ProviderFamilies,
+    sign_ins: Arc<SignInCounters>,
     provider: ProviderLabel,
 }
 
@@ -60,6 +67,11 @@ struct RequestLabels {
 // === impl ProviderMetrics ===
 
 impl ProviderMetrics {
+    /// The id of one of several providers.
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.0.as_deref()
+    }
+
     /// Counts an exchange with the provider; `took` lasts until the whole response is read.
     pub fn count_request(
         &self,
@@ -78,6 +90,26 @@ impl ProviderMetrics {
             .durations
             .get_or_create(&RequestLabels { provider, request })
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a redirect to the provider.
+    pub fn count_sign_in_start(&self) {
+        self.sign_ins.started.inc();
+    }
+
+    /// Counts the end of a sign-in.
+    pub fn count_sign_in(&self, reason: SignInReason) {
+        self.sign_ins.ended.of(reason).inc();
+    }
+
+    /// Counts a back-channel logout request.
+    pub fn count_backchannel_logout(&self, outcome: LogoutOutcome) {
+        self.sign_ins.backchannel_logouts.of(outcome).inc();
+    }
+
+    /// Counts a front-channel logout request.
+    pub fn count_frontchannel_logout(&self, outcome: LogoutOutcome) {
+        self.sign_ins.frontchannel_logouts.of(outcome).inc();
     }
 
     /// Counts a revalidation of a session.
@@ -120,6 +152,7 @@ impl ProviderFamilies {
             ready: self.ready.get_or_create_owned(&provider),
             keys_fetched: self.keys_fetched.get_or_create_owned(&provider),
             families: self.clone(),
+            sign_ins: Arc::new(self.sign_ins.of(&provider)),
             provider,
         }
     }
@@ -151,6 +184,7 @@ impl ProviderFamilies {
             "Sessions that the OpenID provider was asked about again, by result",
             self.revalidations.clone(),
         );
+        self.sign_ins.register(registry);
     }
 }
 
@@ -162,6 +196,7 @@ impl Default for ProviderFamilies {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             revalidations: Family::default(),
+            sign_ins: SignInFamilies::default(),
         }
     }
 }

@@ -34,7 +34,6 @@ fn counters_of_workers_are_summed() {
         worker.count_cut(Transport::Bosh, CutReason::BackChannel);
         worker.count_upstream_failure(UpstreamKind::Xmpp, UpstreamFailure::InvalidResponse);
         worker.count_limit(LimitKind::Body);
-        worker.count_sign_in(SignInReason::UnknownState);
         worker.count_api_request(ApiOperation::CreateLink, ApiOutcome::KeyUnknown);
         open.extend([
             worker.open_stream(StreamKind::WebSocket),
@@ -60,8 +59,6 @@ fn counters_of_workers_are_summed() {
             "jitsi_auth_gateway_limits_total{limit=\"body_size\"} 2",
             "jitsi_auth_gateway_streams_open{kind=\"websocket\"} 3",
             "jitsi_auth_gateway_connections_open 2",
-            "jitsi_auth_gateway_sign_ins_total{outcome=\"unmatched\",reason=\"unknown_state\"} 2",
-            "jitsi_auth_gateway_sign_ins_total{outcome=\"ok\",reason=\"none\"} 0",
             "jitsi_auth_gateway_api_requests_total{operation=\"create_link\",outcome=\"key_unknown\"} 2",
             "jitsi_auth_gateway_bosh_sessions_total 0",
         ],
@@ -71,8 +68,14 @@ fn counters_of_workers_are_summed() {
 #[test]
 fn events_add_no_series() {
     let workers = two_workers();
+    let providers = ProviderFamilies::default();
+    let provider = providers.of(Some("school"));
+    let control = ControlMetrics {
+        providers: Some(providers),
+        ..ControlMetrics::default()
+    };
     let series = |workers: &[Arc<WorkerMetrics>]| {
-        let text = exposition(workers.to_vec(), &ControlMetrics::default());
+        let text = exposition(workers.to_vec(), &control);
         text.lines().filter(|line| !line.starts_with('#')).count()
     };
     let before = series(&workers);
@@ -82,9 +85,58 @@ fn events_add_no_series() {
         }
     }
     for reason in SignInReason::ALL {
-        workers[0].count_sign_in(*reason);
+        provider.count_sign_in(*reason);
+    }
+    for outcome in LogoutOutcome::ALL {
+        provider.count_backchannel_logout(*outcome);
+        provider.count_frontchannel_logout(*outcome);
     }
     assert_eq!(series(&workers), before);
+}
+
+#[test]
+fn sign_ins_and_logouts_are_counted_by_provider() {
+    let workers = two_workers();
+    for ids in [&[Some("school"), Some("firm")][..], &[None]] {
+        let providers = ProviderFamilies::default();
+        let counted: Vec<_> = ids.iter().map(|id| providers.of(*id)).collect();
+        counted[0].count_sign_in_start();
+        counted[0].count_sign_in(SignInReason::None);
+        counted[0].clone().count_sign_in(SignInReason::None);
+        counted[0].count_sign_in(SignInReason::UnknownState);
+        counted[0].count_backchannel_logout(LogoutOutcome::Ok);
+        counted[0].count_frontchannel_logout(LogoutOutcome::Unmatched);
+        let control = ControlMetrics {
+            providers: Some(providers),
+            ..ControlMetrics::default()
+        };
+        let text = exposition(workers.clone(), &control);
+        for (n, id) in ids.iter().enumerate() {
+            let first = |count: u64| if n == 0 { count } else { 0 };
+            let own = id.map(|id| format!("provider=\"{id}\""));
+            let labels = |others: &str| {
+                let all = own.as_deref().into_iter().chain(Some(others));
+                let all: Vec<_> = all.filter(|labels| !labels.is_empty()).collect();
+                format!("{{{}}}", all.join(","))
+            };
+            for (name, others, count) in [
+                ("sign_ins_started", "", first(1)),
+                ("sign_ins", "outcome=\"ok\",reason=\"none\"", first(2)),
+                (
+                    "sign_ins",
+                    "outcome=\"unmatched\",reason=\"unknown_state\"",
+                    first(1),
+                ),
+                ("sign_ins", "outcome=\"failed\",reason=\"too_late\"", 0),
+                ("backchannel_logouts", "outcome=\"ok\"", first(1)),
+                ("frontchannel_logouts", "outcome=\"unmatched\"", first(1)),
+                ("frontchannel_logouts", "outcome=\"ok\"", 0),
+            ] {
+                let sample = format!("jitsi_auth_gateway_{name}_total{} {count}", labels(others));
+                assert_lines(&text, &[&sample]);
+            }
+        }
+    }
 }
 
 #[test]

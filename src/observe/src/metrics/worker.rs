@@ -15,8 +15,7 @@ use super::{
     label_counters::{Count, PerLabel},
     labels::{
         AdmissionReason, ApiOperation, ApiOutcome, CacheOutcome, CutReason, EntryRole, Handshake,
-        LimitKind, LogoutOutcome, SignInReason, StatusClass, StreamKind, UpstreamFailure,
-        UpstreamKind,
+        LimitKind, StatusClass, StreamKind, UpstreamFailure, UpstreamKind,
     },
 };
 use model::{
@@ -42,11 +41,7 @@ pub struct WorkerMetrics {
     pub(super) cuts:
         PerLabel<Transport, PerLabel<CutReason, Count, { CutReason::ALL.len() }>, TRANSPORTS>,
     pub(super) location_cuts: PerLabel<CutReason, Count, { CutReason::ALL.len() }>,
-    pub(super) sign_ins_started: Count,
-    pub(super) sign_ins: PerLabel<SignInReason, Count, { SignInReason::ALL.len() }>,
     pub(super) renewals: Count,
-    pub(super) logouts: PerLabel<LogoutOutcome, Count, { LogoutOutcome::ALL.len() }>,
-    pub(super) frontchannel_logouts: PerLabel<LogoutOutcome, Count, { LogoutOutcome::ALL.len() }>,
     pub(super) api_requests: PerLabel<
         ApiOperation,
         PerLabel<ApiOutcome, Count, { ApiOutcome::ALL.len() }>,
@@ -103,29 +98,9 @@ impl WorkerMetrics {
         self.location_cuts.of(reason).increment();
     }
 
-    /// Counts a redirect to the provider.
-    pub fn count_sign_in_start(&self) {
-        self.sign_ins_started.increment();
-    }
-
-    /// Counts the end of a sign-in.
-    pub fn count_sign_in(&self, reason: SignInReason) {
-        self.sign_ins.of(reason).increment();
-    }
-
     /// Counts a session cookie that was issued again because its session is in use.
     pub fn count_renewal(&self) {
         self.renewals.increment();
-    }
-
-    /// Counts a back-channel logout request.
-    pub fn count_logout(&self, outcome: LogoutOutcome) {
-        self.logouts.of(outcome).increment();
-    }
-
-    /// Counts a front-channel logout request.
-    pub fn count_frontchannel_logout(&self, outcome: LogoutOutcome) {
-        self.frontchannel_logouts.of(outcome).increment();
     }
 
     /// Counts a request to the API.
@@ -211,11 +186,7 @@ impl Default for WorkerMetrics {
             entries: PerLabel::default(),
             cuts: PerLabel::default(),
             location_cuts: PerLabel::default(),
-            sign_ins_started: Count::default(),
-            sign_ins: PerLabel::default(),
             renewals: Count::default(),
-            logouts: PerLabel::default(),
-            frontchannel_logouts: PerLabel::default(),
             api_requests: PerLabel::default(),
             upstream_durations: PerLabel::new(Durations::of_responses),
             upstream_failures: PerLabel::default(),

@@ -16,7 +16,7 @@ use super::{
     WorkerMetrics,
     histogram::Durations,
     label_counters::{Count, PerLabel},
-    labels::{AdmissionReason, LabelValue, SignInReason, StreamKind},
+    labels::{AdmissionReason, LabelValue, StreamKind},
 };
 
 /// The counters of all workers.
@@ -46,7 +46,6 @@ impl Collector for Workers {
         };
         writer.traffic()?;
         writer.admissions()?;
-        writer.sign_ins()?;
         writer.upstreams()
     }
 }
@@ -157,22 +156,7 @@ impl Writer<'_, '_> {
         )
     }
 
-    fn sign_ins(&mut self) -> fmt::Result {
-        self.counter(
-            About {
-                name: "sign_ins_started",
-                help: "Redirects to the OpenID provider",
-            },
-            |worker| &worker.sign_ins_started,
-        )?;
-        self.outcomes(
-            About {
-                name: "sign_ins",
-                help: "Completed and failed sign-ins by outcome and reason",
-            },
-            |worker| &worker.sign_ins,
-            SignInReason::outcome,
-        )?;
+    fn upstreams(&mut self) -> fmt::Result {
         self.counter(
             About {
                 name: "session_renewals",
@@ -180,25 +164,6 @@ impl Writer<'_, '_> {
             },
             |worker| &worker.renewals,
         )?;
-        self.row(
-            About {
-                name: "backchannel_logouts",
-                help: "Back-channel logout requests by outcome",
-            },
-            "outcome",
-            |worker| &worker.logouts,
-        )?;
-        self.row(
-            About {
-                name: "frontchannel_logouts",
-                help: "Front-channel logout requests by outcome",
-            },
-            "outcome",
-            |worker| &worker.frontchannel_logouts,
-        )
-    }
-
-    fn upstreams(&mut self) -> fmt::Result {
         self.histograms(
             About {
                 name: "upstream_duration",

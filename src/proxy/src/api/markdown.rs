@@ -242,7 +242,7 @@ mod tests {
         let page = markdown();
         for field in [
             "| `email` | e-mail address |",
-            "| `subject` | text, at most 255 characters |",
+            "| `subject` | text, at most 276 characters |",
         ] {
             let rows: Vec<_> = page
                 .lines()

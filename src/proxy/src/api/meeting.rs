@@ -7,6 +7,7 @@ use model::{
     identity::{is_plain, is_reserved_subject},
     integration::Integration,
     owner::{OwnerTags, RoomOwner},
+    provider::MAX_SUBJECT_BYTES,
     random::Random,
     room::{RoomError, RoomKey, Tenant},
 };
@@ -52,7 +53,9 @@ pub enum MeetingOwner {
     /// The user with this verified e-mail address.
     Email(#[schemars(email, length(max = 254), example = &"hanna@example.org")] String),
     /// The user with this `sub` claim.
-    Subject(#[schemars(length(min = 1, max = 255), example = &"248289761001")] String),
+    Subject(
+        #[schemars(length(min = 1, max = MAX_SUBJECT_BYTES), example = &"248289761001")] String,
+    ),
 }
 
 /// A created meeting.
@@ -134,7 +137,9 @@ impl MeetingRequest {
         match &self.owner {
             MeetingOwner::Email(address) => check_email(address, "/owner/email")?,
             MeetingOwner::Subject(subject)
-                if is_plain(subject, 255) && !is_reserved_subject(subject) => {}
+                if subject.len() <= MAX_SUBJECT_BYTES
+                    && is_plain(subject, MAX_SUBJECT_BYTES)
+                    && !is_reserved_subject(subject) => {}
             MeetingOwner::Subject(_) => {
                 let detail = "not a subject that a provider can issue";
                 return Err(ApiError::invalid("/owner/subject", detail));
@@ -212,7 +217,10 @@ const DEFAULT_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 #[cfg(test)]
 mod tests {
-    use model::seal::{Keyring, Purpose};
+    use model::{
+        provider::{MAX_ISSUED_ID_BYTES, SubjectScope},
+        seal::{Keyring, Purpose},
+    };
     use serde_json::{Value, json};
 
     use super::*;
@@ -280,6 +288,21 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(pointer(check(&body)), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn an_owner_has_the_longest_subject_of_a_person() {
+        let scope = SubjectScope::of("longest-id-of-school".parse().unwrap());
+        let longest = scope.qualify(&"x".repeat(MAX_ISSUED_ID_BYTES)).unwrap();
+        assert_eq!(longest.len(), MAX_SUBJECT_BYTES);
+        let owned_by = |subject: String| check(&json!({"owner": {"subject": subject}}));
+        let owner = owned_by(longest.clone()).unwrap().owner;
+        assert_eq!(owner, MeetingOwner::Subject(longest.clone()));
+        assert_eq!(pointer(owned_by(longest + "x")), "/owner/subject");
+        // The limit is of bytes.
+        let letters = MAX_SUBJECT_BYTES / "ü".len();
+        assert!(owned_by("ü".repeat(letters)).is_ok());
+        assert_eq!(pointer(owned_by("ü".repeat(letters + 1))), "/owner/subject");
     }
 
     #[test]

@@ -120,12 +120,12 @@ fn the_creator_of_a_room_hosts_it_and_no_guest_can_claim_to_be_the_creator() {
     let policy = policy(&["guest"], &[], StartRule::Hosts, None);
     let creator = Principal::Member(deployment.session("ann"));
     let other = Principal::Member(deployment.session("bob"));
-    let now = deployment.clock.now();
+    let hour = std::time::Duration::from_hours(1);
     let impostor = model::session::Pass::issue(
         &room,
         Standing::Guest,
         testing::person("ann"),
-        now..now.after(std::time::Duration::from_hours(1)),
+        model::session::Validity::beginning_now(&deployment.clock, hour),
         &Random::system(),
     );
     let impostor = Principal::Pass(impostor);

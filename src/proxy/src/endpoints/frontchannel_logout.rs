@@ -2,21 +2,21 @@
 //! Connect Front-Channel Logout 1.0).
 //!
 //! A frame of another site has no cookie of the gateway, and a stranger can send the same request. So
-//! the request counts only if it names the exact `sid` of a session that began here, which [`ProviderSessions`]
+//! the request counts only if it names the exact `sid` of a session that began here, which [`ProviderSessions`](crate::provider_sessions::ProviderSessions)
 //! knows; any other changes nothing and stores nothing. The address is that of one provider, so `iss` adds nothing:
 //! providers that leave it out are understood, and another one is refused.
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tracing::debug;
 
-use super::{sign_in_flow, sign_out::kept};
+use super::{SignInFlow, sign_in_flow, sign_out::kept};
 use crate::{
-    Body, RequestContext, RequestError, Worker, audit, provider_sessions::ProviderSessions,
-    respond::plain, server::ClientBody,
+    Body, RequestContext, RequestError, Worker, audit, respond::plain, server::ClientBody,
 };
 use cluster::revocation::Selector;
-use model::provider::ProviderId;
+use model::provider::{MAX_ISSUED_ID_BYTES, ProviderId};
 use observe::metrics::LogoutOutcome;
+use oidc::RelyingParty;
 
 /// Ends the sessions of one session at the provider. The answer does not say whether there were any.
 pub(super) async fn answer(
@@ -32,9 +32,9 @@ pub(super) async fn answer(
     let sid = sid_of(query, issuer).and_then(|sid| party.scope().qualify(&sid));
     let outcome = match sid {
         None => LogoutOutcome::InvalidRequest,
-        Some(sid) => end(worker, &flow.provider_sessions, sid, context).await,
+        Some(sid) => end(worker, flow, party, sid, context).await,
     };
-    worker.metrics.count_frontchannel_logout(outcome);
+    party.metrics().count_frontchannel_logout(outcome);
     let status = match outcome {
         LogoutOutcome::Ok | LogoutOutcome::Unmatched => StatusCode::OK,
         LogoutOutcome::InvalidRequest | LogoutOutcome::TokenRefused => StatusCode::BAD_REQUEST,
@@ -49,19 +49,20 @@ pub(super) async fn answer(
 
 async fn end(
     worker: &Worker,
-    known: &ProviderSessions,
+    flow: &SignInFlow,
+    party: &RelyingParty,
     sid: String,
     context: RequestContext,
 ) -> LogoutOutcome {
-    match known.take(&sid).await {
+    match flow.provider_sessions.take(&sid).await {
         Ok(true) => {}
         Ok(false) => return LogoutOutcome::Unmatched,
         Err(error) => {
-            debug!(%error, request = %context.id, "cannot look up the session of a front-channel logout");
+            debug!(%error, provider = party.provider_id(), request = %context.id, "cannot look up the session of a front-channel logout");
             return LogoutOutcome::Unavailable;
         }
     }
-    audit::logged_out_by_frame(&sid, &context);
+    audit::logged_out_by_frame(&sid, party.provider_id(), &context);
     let selector = Selector::ProviderSession { sid, subject: None };
     let receipt = worker.state.authenticator.revocations.revoke(selector);
     if kept([receipt], context).await {
@@ -89,7 +90,7 @@ fn sid_of(query: &str, issuer: &str) -> Option<String> {
         return None;
     };
     let is_here = named.is_none_or(|named| named == issuer);
-    let is_plausible = (1..=MAX_SID_BYTES).contains(&sid.len());
+    let is_plausible = (1..=MAX_ISSUED_ID_BYTES).contains(&sid.len());
     (is_here && is_plausible).then(|| sid.into_owned())
 }
 
@@ -105,9 +106,6 @@ fn framing_policy(issuer: &str) -> HeaderValue {
 
 /// Providers append `iss` and `sid` to the registered address, which may have a query.
 const MAX_PARAMETERS: usize = 20;
-
-/// Sessions keep no longer `sid`.
-const MAX_SID_BYTES: usize = 255;
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +126,10 @@ mod tests {
             (format!("{iss}&sid=s&sid=s"), None),
             (format!("{iss}&{iss}&sid=s"), None),
             (format!("{iss}%2F&sid=s"), None),
-            (format!("{iss}&sid={}", "s".repeat(256)), None),
+            (
+                format!("{iss}&sid={}", "s".repeat(MAX_ISSUED_ID_BYTES + 1)),
+                None,
+            ),
             (format!("{}sid=s&{iss}", "x=1&".repeat(20)), None),
         ] {
             let sid = sid_of(&query, issuer);

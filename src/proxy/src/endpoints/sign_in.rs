@@ -38,8 +38,8 @@ use model::{
     provider::ProviderId,
     session::{Afterwards, BrowsingContext, RequestCookies, SignInError},
 };
-use observe::metrics::{SignInReason, WorkerMetrics};
-use oidc::{AuthenticationErrorClass, AuthorizationOptions, Callback, Prompt};
+use observe::metrics::SignInReason;
+use oidc::{AuthenticationErrorClass, AuthorizationOptions, Callback, Prompt, RelyingParty};
 use pages::{Content, SignInProblem};
 
 /// Why a sign-in or sign-out did not work.
@@ -156,7 +156,7 @@ pub(crate) async fn login(
         Err(_) | Ok(Err(_)) if renews => return silent_renewal::postponed(&page),
         begun => begun?.map_err(|failure| {
             sign_in_failed(
-                &worker.metrics,
+                party,
                 failure.reason(),
                 failure.as_str(),
                 problem_of(failure.class()),
@@ -171,8 +171,8 @@ pub(crate) async fn login(
     };
     let mut answer = respond::page(&worker.state.pages, &way, responder);
     append_cookies(&mut answer, begun.cookies);
-    worker.metrics.count_sign_in_start();
-    debug!(request = %context.id, client.addr = %context.client, "sign-in started");
+    party.metrics().count_sign_in_start();
+    debug!(provider = party.provider_id(), request = %context.id, client.addr = %context.client, "sign-in started");
     Ok(answer)
 }
 
@@ -190,7 +190,7 @@ pub(crate) async fn callback(
     let callback = Callback::parse(request.uri().query().unwrap_or_default()).map_err(|error| {
         let reason = SignInReason::InvalidCallback;
         sign_in_failed(
-            &worker.metrics,
+            party,
             reason,
             error.as_str(),
             SignInProblem::Unknown,
@@ -209,7 +209,7 @@ pub(crate) async fn callback(
         }
         Err(error @ SignInError::Unknown) => {
             return Err(sign_in_failed(
-                &worker.metrics,
+                party,
                 SignInReason::UnknownState,
                 "unknown_state",
                 SignInProblem::Unknown,
@@ -221,7 +221,7 @@ pub(crate) async fn callback(
         Err(error @ SignInError::Expired) => {
             responder.lead_to(&flow.page(&state, jar).unwrap_or_default());
             return Err(sign_in_failed(
-                &worker.metrics,
+                party,
                 SignInReason::TooLate,
                 "too_late",
                 SignInProblem::Expired,
@@ -240,14 +240,7 @@ pub(crate) async fn callback(
         }
         Err(failure) => {
             let (code, problem) = (failure.as_str(), problem_of(failure.class()));
-            let failed = sign_in_failed(
-                &worker.metrics,
-                failure.reason(),
-                code,
-                problem,
-                &failure,
-                context,
-            );
+            let failed = sign_in_failed(party, failure.reason(), code, problem, &failure, context);
             if sign_in.renews {
                 return silent_renewal::postponed(&sign_in.return_to);
             }
@@ -273,7 +266,7 @@ pub(crate) async fn callback(
     let sealed = sessions.seal(&session).map_err(|error| {
         let reason = SignInReason::SessionTooLarge;
         sign_in_failed(
-            &worker.metrics,
+            party,
             reason,
             "session_too_large",
             SignInProblem::TooLarge,
@@ -295,8 +288,8 @@ pub(crate) async fn callback(
         kept(sessions.chain(passes), context).await;
         cookies = deletions;
     }
-    audit::signed_in(&session, &context);
-    worker.metrics.count_sign_in(SignInReason::None);
+    audit::signed_in(&session, party.provider_id(), &context);
+    party.metrics().count_sign_in(SignInReason::None);
     let (target, then) = (&sign_in.return_to, &sign_in.then);
     let mut answer = go_on(worker, &session, target, then, responder, context)?;
     append_cookies(&mut answer, cookies);
@@ -328,18 +321,19 @@ pub(crate) async fn posted_callback(
 
 /// Any stranger can send a callback that matches no sign-in, so that is no warning.
 fn sign_in_failed(
-    metrics: &WorkerMetrics,
+    party: &RelyingParty,
     reason: SignInReason,
     code: &'static str,
     problem: SignInProblem,
     error: &dyn std::fmt::Display,
     context: RequestContext,
 ) -> LoginError {
-    metrics.count_sign_in(reason);
+    party.metrics().count_sign_in(reason);
+    let provider = party.provider_id();
     if reason.is_unmatched() {
-        debug!(reason = code, %error, request = %context.id, client.addr = %context.client, "callback without a sign-in");
+        debug!(reason = code, %error, provider, request = %context.id, client.addr = %context.client, "callback without a sign-in");
     } else {
-        warn!(reason = code, %error, request = %context.id, client.addr = %context.client, "sign-in failed");
+        warn!(reason = code, %error, provider, request = %context.id, client.addr = %context.client, "sign-in failed");
     }
     LoginError::Failed { code, problem }
 }

@@ -52,7 +52,9 @@ pub(crate) async fn logout(
         let query = request.uri().query().unwrap_or_default();
         let everywhere = url::form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| name == "everywhere" && value == "1");
-        audit::signed_out(session, everywhere, &context);
+        let flow = worker.state.sign_ins.as_ref();
+        let provider = flow.and_then(|flow| flow.provider_of(session));
+        audit::signed_out(session, everywhere, provider, &context);
         if everywhere {
             let person = Selector::Person(session.identity().subject.clone());
             receipts.push(worker.state.authenticator.revocations.revoke(person));
@@ -114,21 +116,25 @@ pub(crate) async fn backchannel_logout(
     request: Request<ClientBody>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
+    // The check of the token may wait for the provider's keys, and the person may sign in again meanwhile.
+    let received = worker.state.clock.event_time();
     let flow = sign_in_flow(worker)?;
     let party = flow.party_at(provider)?;
+    let count = |outcome| party.metrics().count_backchannel_logout(outcome);
+    let provider = party.provider_id();
     let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await;
-    let body = body.inspect_err(|_| worker.metrics.count_logout(LogoutOutcome::InvalidRequest))?;
+    let body = body.inspect_err(|_| count(LogoutOutcome::InvalidRequest))?;
     let mut tokens = url::form_urlencoded::parse(&body)
         .filter(|(name, _)| name == "logout_token")
         .map(|(_, value)| SecretString::from(value.into_owned()));
     let (Some(token), None) = (tokens.next(), tokens.next()) else {
-        worker.metrics.count_logout(LogoutOutcome::InvalidRequest);
+        count(LogoutOutcome::InvalidRequest);
         return Ok(logout_refused());
     };
     match flow.validate_logout_token(party, token).await? {
         Ok(logout) if !flow.logout_tokens.accept(&logout).await => {
-            worker.metrics.count_logout(LogoutOutcome::TokenRefused);
-            debug!(request = %context.id, "logout token refused: another replica accepted it before");
+            count(LogoutOutcome::TokenRefused);
+            debug!(provider, request = %context.id, "logout token refused: another replica accepted it before");
             Ok(logout_refused())
         }
         Ok(logout) => {
@@ -138,41 +144,42 @@ pub(crate) async fn backchannel_logout(
                 (Some(sid), sub) => {
                     // An ID token need not name the session that the logout token names.
                     if let Some(sub) = sub.clone() {
-                        receipts.push(revocations.revoke(Selector::SubjectWithoutSession(sub)));
+                        let sessions = Selector::SubjectWithoutSession(sub);
+                        receipts.push(revocations.revoke_as_of(sessions, received));
                     }
                     let subject = sub;
                     Selector::ProviderSession { sid, subject }
                 }
                 (None, Some(sub)) => Selector::ProviderSubject(sub),
                 (None, None) => {
-                    worker.metrics.count_logout(LogoutOutcome::TokenRefused);
+                    count(LogoutOutcome::TokenRefused);
                     return Ok(logout_refused());
                 }
             };
-            audit::logged_out_by_provider(&selector, &context);
-            receipts.push(revocations.revoke(selector));
+            audit::logged_out_by_provider(&selector, provider, &context);
+            receipts.push(revocations.revoke_as_of(selector, received));
             if !kept(receipts, context).await {
                 party.permit_logout_again(&logout);
                 flow.logout_tokens.forget(&logout).await;
-                worker.metrics.count_logout(LogoutOutcome::Unavailable);
+                count(LogoutOutcome::Unavailable);
                 let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "");
                 answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
                 return Ok(answer);
             }
-            worker.metrics.count_logout(LogoutOutcome::Ok);
+            count(LogoutOutcome::Ok);
             let mut answer = plain(StatusCode::OK, "text/plain", "");
             answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
             Ok(answer)
         }
         // The provider tries again later, if it is told that the fault is passing.
         Err(error) if error.is_transient() => {
-            worker.metrics.count_logout(LogoutOutcome::Unavailable);
-            debug!(%error, request = %context.id, "cannot check a logout token now");
+            count(LogoutOutcome::Unavailable);
+            debug!(%error, provider, request = %context.id, "cannot check a logout token now");
             Err(LoginError::ProviderUnavailable.into())
         }
         Err(error) => {
-            worker.metrics.count_logout(LogoutOutcome::TokenRefused);
-            debug!(%error, reason = error.as_str(), request = %context.id, "logout token refused");
+            count(LogoutOutcome::TokenRefused);
+            debug!(%error, reason = error.as_str(), provider, request = %context.id, "logout token refused");
             Ok(logout_refused())
         }
     }

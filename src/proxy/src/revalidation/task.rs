@@ -225,7 +225,7 @@ impl RevalidationTask {
                 (Answer::Valid(at), Some(result))
             }
             Some(Ok(Redeemed::Ended(reason))) => {
-                audit::session_ended_by_provider(&id, reason);
+                audit::session_ended_by_provider(&id, reason, self.metrics.provider());
                 // No request waits for it: the refused grant is not redeemed again after a restart either.
                 drop(self.revocations.revoke(Selector::Invalidated(id.clone())));
                 (Answer::Ended, Some(RevalidationResult::Ended))
@@ -233,6 +233,7 @@ impl RevalidationTask {
             Some(Ok(Redeemed::Busy)) => (Answer::Busy, None),
             Some(Ok(Redeemed::NoGrant)) => {
                 debug!(
+                    provider = self.metrics.provider(),
                     session = id.as_str(),
                     "the store has no refresh token of a session"
                 );
@@ -241,13 +242,16 @@ impl RevalidationTask {
             Some(Err(error)) => {
                 let reason = error_chain(&error);
                 warn!(
+                    provider = self.metrics.provider(),
                     session = id.as_str(),
-                    reason, "a session was not revalidated; retrying"
+                    reason,
+                    "a session was not revalidated; retrying"
                 );
                 (Answer::Failed, Some(RevalidationResult::Failed))
             }
             None => {
                 warn!(
+                    provider = self.metrics.provider(),
                     session = id.as_str(),
                     "revalidating a session took too long; retrying"
                 );
@@ -266,7 +270,7 @@ impl RevalidationTask {
         let known = self.revalidations.sessions.get(id);
         let changed = known.is_some_and(|known| known.identity != grant.identity);
         if changed {
-            audit::identity_changed(id, &grant.identity);
+            audit::identity_changed(id, &grant.identity, self.metrics.provider());
         }
         let validation = Validation::new(grant.identity, grant.at, grant.ends);
         let now = self.clock.now();

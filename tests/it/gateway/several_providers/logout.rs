@@ -21,7 +21,12 @@ pub(super) async fn back_channel(site: &Site, address: &str, token: &str) -> Sta
 }
 
 /// Loads the frame of a provider's logout page.
-async fn front_channel(site: &Site, address: &str, issuer: &str, sid: &str) -> StatusCode {
+pub(super) async fn front_channel(
+    site: &Site,
+    address: &str,
+    issuer: &str,
+    sid: &str,
+) -> StatusCode {
     let query = format!("iss={}&sid={}", encode(issuer), encode(sid));
     let url = format!("{ORIGIN}/_gateway/{address}?{query}")
         .parse()

@@ -64,7 +64,7 @@ fn guests_who_come_and_go_take_a_bounded_place_and_end_no_members_session() {
     let first = guest(&clock);
     drop(revocations.revoke(signed_out(&first)));
     for n in 0..150 {
-        let began = clock.now();
+        let began = clock.event_time();
         let guests = (0..MAX_OF_CLASS / 100).map(|m| EndedSession {
             id: SessionId::from(&*format!("guest {n} {m}")),
             owner: String::new(),
@@ -85,7 +85,7 @@ fn guests_who_come_and_go_take_a_bounded_place_and_end_no_members_session() {
 fn a_link_too_many_is_refused() {
     let (clock, _) = clock();
     let revocations = local(&clock);
-    let all = (0..MAX_OF_KIND).map(|n| Record::of(link(&n.to_string()), clock.now()));
+    let all = (0..MAX_OF_KIND).map(|n| Record::of(link(&n.to_string()), clock.event_time()));
     revocations.insert(all);
     let receipt = revocations.revoke(link("one more"));
     let outcome = futures_util::FutureExt::now_or_never(receipt.outcome());

@@ -195,7 +195,7 @@ async fn invalid_records_in_the_store_are_ignored() {
     }
     run_until_idle().await;
     assert!(a.revocations.table.is_empty());
-    let record = Record::of(link("l"), clock.now());
+    let record = Record::of(link("l"), clock.event_time());
     let text = Record::list_to_json(&[record]);
     store.publish(Topic::Revocation, &text).await.unwrap();
     run_until_idle().await;

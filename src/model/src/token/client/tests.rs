@@ -7,7 +7,7 @@ use crate::{
     identity::{Identity, Standing},
     policy::Features,
     room::RoomKey,
-    session::Pass,
+    session::{Pass, Validity},
     token::{
         DisplayToken, Minter, SigningSettings, TokenSettings,
         prosody::{ProsodyRefusal, ProsodyRules},
@@ -40,8 +40,7 @@ impl Fixture {
     }
 
     fn pass(&self) -> Pass {
-        let now = self.clock.now();
-        let validity = now..now.after(Duration::from_hours(8));
+        let validity = Validity::beginning_now(&self.clock, Duration::from_hours(8));
         let random = Random::predictable(1);
         Pass::issue(&room(), Standing::Guest, zoe(), validity, &random)
     }

@@ -76,6 +76,14 @@ impl SignInFlow {
             .ok_or(ContextError::NotFound)
     }
 
+    /// The id of a session's provider, if there are several.
+    pub(in crate::endpoints) fn provider_of(&self, session: &Session) -> Option<&str> {
+        let party = self
+            .parties
+            .of_scope(session.identity().provider.as_ref())?;
+        party.provider_id()
+    }
+
     /// The relying party of an issuer, compared byte by byte; a login at any other does not exist.
     pub(super) fn party_of_issuer(&self, issuer: &str) -> Result<&Arc<RelyingParty>, ContextError> {
         let party = self.parties.iter().find(|party| party.issuer() == issuer);

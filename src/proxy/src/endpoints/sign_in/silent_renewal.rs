@@ -83,7 +83,8 @@ pub(super) async fn refused(
     let mut target = login_path(&sign_in.return_to, false);
     match session {
         Some(session) if is_old(worker, flow, session) => {
-            audit::session_ended_by_provider(session.id(), SessionEnd::SignInRequired);
+            let provider = flow.provider_of(session);
+            audit::session_ended_by_provider(session.id(), SessionEnd::SignInRequired, provider);
             let ended = worker.state.authenticator.revoke_session(session);
             kept(ended, context).await;
         }
