@@ -246,4 +246,4 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 const STEADY: Duration = Duration::from_secs(5);
 
 /// Longer than any machine takes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
