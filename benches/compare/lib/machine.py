@@ -78,12 +78,16 @@ def core_seconds(core):
     raise SystemExit(f"no core {core} in /proc/stat")
 
 
+def processor():
+    model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return model[1] if model else os.uname().machine
+
+
 def facts(cores, gateway):
     """The facts of the machine that figures depend on."""
-    model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     found = {
-        "CPU": model[1] if model else os.uname().machine,
+        "CPU": processor(),
         "cores": f"{cores.count}, proxy on {cores.proxy}, load and backend on "
         + ",".join(map(str, cores.load)),
         "kernel": os.uname().release,
