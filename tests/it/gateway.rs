@@ -15,6 +15,7 @@ mod connection_limits;
 mod corpus;
 mod crashes;
 mod events;
+mod field_values;
 mod flood;
 mod frames;
 mod frontchannel_logout;

@@ -2,9 +2,13 @@
 
 import json
 import random
+import sys
 from pathlib import Path
 
 import nginx
+import processes as programs
+
+HERE = Path(__file__).resolve().parent
 
 ROOM = "benchmark"
 XMPP_DOMAIN = "meet.jitsi"
@@ -17,12 +21,27 @@ PAGE_BYTES = 32 * KIB
 
 BOSH = "http://jabber.org/protocol/httpbind"
 
-CREATED = (
-    f"<body xmlns='{BOSH}' xmlns:stream='http://etherx.jabber.org/streams' "
-    f"xmlns:xmpp='urn:xmpp:xbosh' sid='{SID}' authid='{SID}' from='{XMPP_DOMAIN}' wait='60' "
-    "hold='1' ver='1.11' inactivity='60' requests='2' xmpp:version='1.0' secure='true'>"
-    "<stream:features xmlns='jabber:client'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
-    "</stream:features></body>"
+
+
+def created(sid):
+    """The answer to the request that creates a session."""
+    return (
+        f"<body xmlns='{BOSH}' xmlns:stream='http://etherx.jabber.org/streams' "
+        f"xmlns:xmpp='urn:xmpp:xbosh' sid='{sid}' authid='{sid}' from='{XMPP_DOMAIN}' wait='60' "
+        "hold='1' ver='1.11' inactivity='60' requests='2' xmpp:version='1.0' secure='true'>"
+        "<stream:features xmlns='jabber:client'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+        "</stream:features></body>"
+    )
+
+
+CREATED = created(SID)
+
+# The answer to each later request.
+POLLED = (
+    f"<body xmlns='{BOSH}' xmlns:stream='http://etherx.jabber.org/streams'>"
+    f"<message xmlns='jabber:client' type='groupchat' from='{ROOM}@muc.{XMPP_DOMAIN}/0a1b2c3d'"
+    " to='0a1b2c3d@meet.jitsi/r'><body>A message as people in a meeting send it.</body></message>"
+    "</body>"
 )
 
 CREATE = (
@@ -31,10 +50,14 @@ CREATE = (
 )
 
 
-def later(sid):
+# A request that creates a session is shorter, a later one longer.
+LONGEST_CREATION = 300
+
+
+def later(sid, rid=1001):
     """A request of a BOSH session: a presence, which is what a quiet meeting mostly sends."""
     return (
-        f"<body xmlns='{BOSH}' rid='1001' sid='{sid}'>"
+        f"<body xmlns='{BOSH}' rid='{rid}' sid='{sid}'>"
         f"<presence xmlns='jabber:client' to='{ROOM}@muc.{XMPP_DOMAIN}/0a1b2c3d'>"
         "<x xmlns='http://jabber.org/protocol/muc'/><stats-id>Amara-f3k</stats-id>"
         "<audiomuted xmlns='http://jitsi.org/jitmeet/audio'>true</audiomuted>"
@@ -79,9 +102,12 @@ def script(size):
 
 def write_files(root):
     root = Path(root)
+    file = "<svg>".ljust(KIB - 6) + "</svg>"
     for path, content in {
-        "images/watermark.svg": "<svg>".ljust(KIB - 6) + "</svg>",
+        "images/watermark.svg": file,
+        "images/cached.png": file,
         "libs/app.bundle.min.js": script(100 * KIB),
+        "libs/cached.wasm": script(100 * KIB),
         "static/close.html": "<p>Thank you</p>\n",
         "index.html": page(),
     }.items():
@@ -89,8 +115,9 @@ def write_files(root):
         (root / path).write_text(content)
 
 
-def start(processes, web, xmpp):
-    """An nginx of its own, which never closes a connection by itself during a run."""
+def start(processes, ports):
+    """An nginx, which never closes a connection by itself during a run, and a server of WebSockets."""
+    assert len(CREATE) < LONGEST_CREATION < len(later(SID))
     root = processes.directory / "site"
     write_files(root)
     servers = f"""
@@ -100,16 +127,25 @@ def start(processes, web, xmpp):
     open_file_cache_valid 1h;
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
-    server {{
-        listen 127.0.0.1:{web} backlog=4096;
-        root {root};
-        location / {{ try_files $uri /index.html; }}
+    map $content_length $bosh {{
+        default "{POLLED}";
+        "~^([12]?[0-9]?[0-9])$" "{created("0000$request_id")}";
     }}
     server {{
-        listen 127.0.0.1:{xmpp} backlog=4096;
+        listen 127.0.0.1:{ports.web} backlog=4096;
+        root {root};
+        location / {{ try_files $uri /index.html; }}
+        location ~ /cached {{ add_header Cache-Control "public, max-age=86400"; }}
+    }}
+    server {{
+        listen 127.0.0.1:{ports.xmpp} backlog=4096;
         location = /http-bind {{
             default_type "text/xml; charset=utf-8";
-            return 200 "{CREATED}";
+            return 200 $bosh;
         }}
     }}"""
-    return nginx.start(processes, "backend", servers, [web, xmpp])
+    sockets = processes.start(
+        "websocket", [sys.executable, HERE / "xmpp_socket_server.py", ports.websocket]
+    )
+    programs.until_accepts(sockets, ports.websocket)
+    return nginx.start(processes, "backend", servers, [ports.web, ports.xmpp])

@@ -24,6 +24,8 @@ HERE = Path(__file__).resolve().parent.parent
 REPOSITORY = HERE.parent.parent
 SESSION_COOKIE = "__Host-gateway-session"
 
+SESSION_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
+
 # On the way to the provider, its two forms, on the way back; and some more.
 MOST_PAGES = 8
 
@@ -62,9 +64,10 @@ def start_provider(processes, origin):
     raise SystemExit("the provider said nothing")
 
 
-def start(processes, provider, origin, backend_ports, ports, certificate, core, wrapper=(), rules=()):
+def start(processes, provider, origin, upstream, ports, certificate, core, wrapper=(), rules=(),
+          cached=True, name="gateway"):
     """Starts it, below the command `wrapper` and with more rules before its own."""
-    directory = processes.directory / "gateway"
+    directory = processes.directory / name
     directory.mkdir()
     admin = programs.free_ports(1)[0]
     config = directory / "gateway.toml"
@@ -88,8 +91,8 @@ def start(processes, provider, origin, backend_ports, ports, certificate, core, 
         "[limits]": {"streams_per_session": 100000, "connections_per_address": 100000},
         "[tls]": {"certificate": str(certificate.chain), "key": str(certificate.key)},
         "[upstream]": {
-            "web": f"http://127.0.0.1:{backend_ports.web}",
-            "xmpp": f"http://127.0.0.1:{backend_ports.xmpp}",
+            "web": f"http://127.0.0.1:{upstream.web}",
+            "xmpp": f"http://127.0.0.1:{upstream.xmpp}",
             "xmpp_domain": backend.XMPP_DOMAIN,
         },
         "[oidc]": {
@@ -100,13 +103,15 @@ def start(processes, provider, origin, backend_ports, ports, certificate, core, 
             "insecure_http_issuer": True,
         },
         "[session]": {
-            "key_file": keep("session.secret", base64.b64encode(secrets.token_bytes(32)).decode()),
+            # The same of all gateways of a run: a session is valid at each.
+            "key_file": keep("session.secret", SESSION_KEY),
         },
         "[token]": {
             "app_id": "gateway",
             "secret_file": keep("token.secret", secrets.token_urlsafe(32)),
             "audience": "jitsi",
         },
+        "[cache]": {"enabled": cached},
         "[log]": {"access": False},
     }
     rule = {"match": "*", "enter": "member", "moderators": ["group:staff"]}
@@ -117,7 +122,7 @@ def start(processes, provider, origin, backend_ports, ports, certificate, core, 
     ))
     environment = {key: value for key, value in os.environ.items() if key != "RUST_LOG"}
     program = processes.start(
-        "gateway", [*wrapper, binary(), "run", "--config", config], core, env=environment
+        name, [*wrapper, binary(), "run", "--config", config], core, env=environment
     )
     programs.until_accepts(program, ports.tcp, ports.tls, admin)
     programs.until(lambda: ready(admin), program, "readyz of the gateway")

@@ -1,5 +1,6 @@
 """The machine: its cores, what it is, and what CPU time was spent on it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -34,13 +35,18 @@ def siblings(core):
 
 
 def cpu_seconds(pid):
-    """CPU time of a process and its children, with all their threads: utime + stime."""
-    ticks = 0
-    for one in [pid, *children(pid)]:
-        fields = stat(one)
-        if fields:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / TICKS
+    """CPU time of a process and its children, with all their threads, to the nanosecond."""
+    return sum(thread_seconds(one) for one in [pid, *children(pid)])
+
+
+def thread_seconds(pid):
+    """The clock ticks of /proc/PID/stat are one percent of a slice; the scheduler counts nanoseconds."""
+    nanoseconds = 0
+    for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        # A thread may end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            nanoseconds += int(task.read_text().split()[0])
+    return nanoseconds / 1e9
 
 
 def children(pid):
@@ -72,17 +78,23 @@ def core_seconds(core):
     raise SystemExit(f"no core {core} in /proc/stat")
 
 
+def processor():
+    model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return model[1] if model else os.uname().machine
+
+
 def facts(cores, gateway):
     """The facts of the machine that figures depend on."""
-    model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     found = {
-        "CPU": model[1] if model else os.uname().machine,
+        "CPU": processor(),
         "cores": f"{cores.count}, proxy on {cores.proxy}, load and backend on "
         + ",".join(map(str, cores.load)),
         "kernel": os.uname().release,
         "nginx": version("nginx", "-v"),
+        "HAProxy": version("haproxy", "-v"),
         "wrk": version("wrk", "-v"),
+        "h2load": version("h2load", "--version"),
         "OpenSSL": version("openssl", "version"),
         "rustc": version("rustc", "--version"),
         "load average before": load,

@@ -1,14 +1,12 @@
-"""Compares the gateway with nginx as a plain proxy: CPU time per request, requests per second."""
+"""Compares the gateway with nginx and HAProxy as plain proxies: CPU time per request, in alternating slices."""
 
 import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-from collections import namedtuple
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import backend
@@ -19,36 +17,26 @@ import plain
 import processes as programs
 import report
 import rows
+from rows import CACHING, PLAIN, RULES, WEBSOCKET
+from targets import BackendPorts, Target, make_certificate
 
-Ports = namedtuple("Ports", "tcp tls")
-BackendPorts = namedtuple("BackendPorts", "web xmpp")
-Certificate = namedtuple("Certificate", "chain key")
-
-BASE, JITSI, GATEWAY = "nginx", "nginx-jitsi", "gateway"
+BASE, GATEWAY = plain.NGINX, "gateway"
 
 # Without a gateway nobody is signed in; the requests should be as long nevertheless.
 STAND_IN = f"{gateway.SESSION_COOKIE}={'x' * 400}"
 
 
-@dataclass
-class Target:
-    """A proxy under test."""
-
-    name: str
-    program: subprocess.Popen
-    ports: Ports
-    certificate: Certificate
-    sid: str = backend.SID
-
-
 def arguments():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
-    parser.add_argument("--rounds", type=positive, default=5, help="medians are over these; 5")
-    parser.add_argument("--seconds", type=positive, default=5, help="of each run; 5")
+    parser.add_argument("--slices", type=positive, default=15, help="of each proxy and row; 15")
     parser.add_argument("--rows", help="for example bosh,file-tls; all")
-    parser.add_argument("--skip-gateway", action="store_true", help="the two nginx only")
-    parser.add_argument("--json", type=Path, help="a file for the figures of each run")
-    return parser.parse_args()
+    parser.add_argument("--skip-gateway", action="store_true", help="nginx and HAProxy only")
+    parser.add_argument("--json", type=Path, help="a file for the figures of each slice")
+    parser.add_argument("--update", action="store_true", help="writes the results to README.md")
+    options = parser.parse_args()
+    if options.update and (options.rows or options.skip_gateway):
+        parser.error("--update needs all rows and the gateway")
+    return options
 
 
 def positive(text):
@@ -73,107 +61,114 @@ def main():
     with tempfile.TemporaryDirectory(prefix="gateway-compare-") as directory:
         with programs.Processes(directory) as processes:
             say("starting")
-            targets, visitor = start(processes, cores, options.skip_gateway)
-            for target in targets:
-                facts[f"TLS of {target.name}"] = load.cipher(target)
-            results = compare(targets, visitor, cores, chosen, options, processes.directory)
+            proxies, visitor = start(processes, cores, options.skip_gateway)
+            for name, variants in proxies.items():
+                facts[f"TLS of {name}"] = load.cipher(variants[PLAIN])
+            results = compare(proxies, visitor, cores, chosen, options.slices, processes.directory)
 
-    print(report.machine_facts(facts))
-    print(report.tables(results, targets, BASE))
+    text = f"{report.table(results, [*proxies], BASE)}\n\n{report.machine_facts(facts)}\n"
+    print(text, end="")
     if options.json:
         write_json(options.json, facts, results)
     if any(report.problems_of(of) for samples in results.values() for of in samples.values()):
         sys.exit(1)
+    if options.update:
+        report.write_readme(text)
 
 
 def start(processes, cores, skip_gateway):
     """The backend, and everything in front of it; and a visitor who is signed in."""
-    web, xmpp, *others = programs.free_ports(8)
-    behind = BackendPorts(web, xmpp)
-    pairs = {
-        name: Ports(*others[at : at + 2]) for at, name in zip((0, 2, 4), (BASE, JITSI, GATEWAY))
-    }
+    upstream = BackendPorts(*programs.free_ports(3))
     certificate = make_certificate(processes.directory)
-    backend.start(processes, web, xmpp)
-    targets = []
-    for name, write in ((BASE, plain.tuned), (JITSI, plain.jitsi)):
-        config = write(behind, pairs[name], certificate)
-        program = plain.start(processes, name, config, pairs[name], cores.proxy)
-        targets.append(Target(name, program, pairs[name], certificate))
-    origin = f"https://localhost:{pairs[GATEWAY].tls}"
-    if skip_gateway:
-        return targets, rows.Visitor(origin, STAND_IN)
-
-    provider = gateway.start_provider(processes, origin)
-    program = gateway.start(
-        processes, provider, origin, behind, pairs[GATEWAY], certificate, cores.proxy
-    )
-    target = Target(GATEWAY, program, pairs[GATEWAY], certificate)
-    visitor = rows.Visitor(origin, gateway.sign_in(program, origin, provider, certificate))
-    target.sid = gateway.bosh_sid(target, visitor)
-    return [*targets, target], visitor
-
-
-def make_certificate(directory):
-    certificate = Certificate(directory / "tls.crt", directory / "tls.key")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", certificate.key, "-out", certificate.chain],
-        check=True, capture_output=True,
-    )
-    return certificate
-
-
-def compare(targets, visitor, cores, chosen, options, directory):
-    """Rounds outermost and proxies innermost, so that what is compared ran side by side."""
-    expected = {
-        (by, row.name, target.name): size_of_answer(targets[0], target, by, row, visitor)
-        for by, row in chosen
-        for target in targets
+    backend.start(processes, upstream)
+    proxies = {
+        BASE: plain.start_nginx(processes, upstream, certificate, cores.proxy),
+        plain.HAPROXY: plain.start_haproxy(processes, upstream, certificate, cores.proxy),
     }
-    results = {(by, row): {target.name: [] for target in targets} for by, row in chosen}
-    for number in range(options.rounds):
+    if skip_gateway:
+        return proxies, rows.Visitor("https://localhost", STAND_IN)
+    proxies[GATEWAY], visitor = start_gateways(processes, cores, upstream, certificate)
+    return proxies, visitor
+
+
+def start_gateways(processes, cores, upstream, certificate):
+    """A gateway for each configuration; a session of one is a session of all, which have one origin and one key."""
+    of_variant = dict(zip((PLAIN, CACHING, RULES, WEBSOCKET), plain.ports(4)))
+    origin = f"https://localhost:{of_variant[PLAIN].tls}"
+    provider = gateway.start_provider(processes, origin)
+    variants = {}
+    for variant, ports in of_variant.items():
+        # Prosody has one address for both kinds of signalling; here they are two programs.
+        to = upstream._replace(xmpp=upstream.websocket) if variant == WEBSOCKET else upstream
+        program = gateway.start(
+            processes, provider, origin, to, ports, certificate, cores.proxy,
+            rules=rows.MANY_RULES if variant == RULES else (),
+            cached=variant == CACHING, name=f"{GATEWAY}-{variant}",
+        )
+        variants[variant] = Target(GATEWAY, program, ports, certificate)
+    signed_in = gateway.sign_in(variants[PLAIN].program, origin, provider, certificate)
+    visitor = rows.Visitor(origin, signed_in)
+    for variant in (PLAIN, RULES):
+        target = variants[variant]
+        target.sids = [gateway.bosh_sid(target, visitor) for _ in range(load.CONNECTIONS)]
+    return variants, visitor
+
+
+def compare(proxies, visitor, cores, chosen, slices, directory):
+    """Rounds outermost and proxies innermost, so that what is compared ran side by side."""
+    for name in (plain.NGINX, plain.HAPROXY):
+        for target in proxies[name].values():
+            target.sids = [backend.SID] * load.CONNECTIONS
+    expected = {
+        (by, row, name): checked_answer(proxies[BASE], variants, name, by, row, visitor)
+        for by, row in chosen
+        for name, variants in proxies.items()
+    }
+    results = {(by, row): {name: [] for name in proxies} for by, row in chosen}
+    names = [*proxies]
+    for number in range(slices):
         for by, row in chosen:
-            # Nobody is always first.
-            turn = number % len(targets)
-            for target in targets[turn:] + targets[:turn]:
-                size = expected[by, row.name, target.name]
+            # Each proxy is the first in turn.
+            turn = number % len(names)
+            for name in names[turn:] + names[:turn]:
+                target = proxies[name][row.variant]
                 sample = load.run(
-                    target, by, row, visitor, cores, options.seconds, size, directory
+                    target, by, row, visitor, cores, expected[by, row, name], directory, number
                 )
                 programs.must_run(target.program)
-                results[by, row][target.name].append(sample)
-                name = f"{row.name}-{by}"
-                say(f"round {number + 1}/{options.rounds}  {name:11} {target.name:12}"
-                    f"{sample.micros:8.1f} µs{sample.rate:8.0f}/s  {sample.problem}")
+                results[by, row][name].append(sample)
+                say(f"slice {number + 1}/{slices}  {f'{row.name}-{by}':18} {name:8}"
+                    f"{sample.micros:8.1f} µs{sample.rate:8.0f}/s  {sample.used:4.0%}  {sample.problem}")
     return results
 
 
-def size_of_answer(base, target, transport, row, visitor):
-    """Makes sure that a proxy gives what was asked for, and tells its size."""
-    answer = load.probe(target, transport, row, visitor)
-    plain_answer = load.probe(base, transport, row, visitor)
-    where = f"{row.name}-{transport} by {target.name}"
+def checked_answer(base, variants, name, transport, row, visitor):
+    """Makes sure that a proxy gives what was asked for; None for WebSockets, whose load does that."""
+    if row.load == rows.SOCKETS:
+        return None
+    target, where = variants[row.variant], f"{row.name}-{transport} by {name}"
+    # The second answer is from the cache, where there is one.
+    _, answer = (load.probe(target, transport, row, visitor) for _ in range(2))
+    expected = load.probe(base[row.variant], transport, row, visitor)
     if answer.status != 200:
         raise SystemExit(f"{where}: {answer.status} {answer.body[:500]!r}")
-    if row.name == "page" and target.name == GATEWAY:
+    if row.name == "page" and name == GATEWAY:
         # A display token is shaped like a JWT, whose first letters are always these.
         if b"eyJ" not in answer.body or not answer.body.startswith(b"<!DOCTYPE html>"):
             raise SystemExit(f"{where}: not completed: {answer.body[:500]!r}")
-    elif answer.body != plain_answer.body:
+    elif answer.body != expected.body:
         raise SystemExit(f"{where}: not what the backend has: {answer.body[:500]!r}")
-    return answer.size
+    return answer
 
 
 def write_json(path, facts, results):
-    runs = [
-        {"row": row.name, "transport": by, "proxy": name, "round": number, **asdict(sample)}
+    slices = [
+        {"row": row.name, "transport": by, "proxy": name, "slice": number, **asdict(sample)}
         for (by, row), samples in results.items()
         for name, of in samples.items()
         for number, sample in enumerate(of, 1)
     ]
-    path.write_text(json.dumps({"machine": facts, "runs": runs}, indent=2) + "\n")
+    path.write_text(json.dumps({"machine": facts, "slices": slices}, indent=2) + "\n")
 
 
 def say(text):

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import resource
 
 import processes as programs
 
@@ -9,13 +10,15 @@ MIME = """
     types {
         text/html html;
         image/svg+xml svg;
+        image/png png;
         application/javascript js;
+        application/wasm wasm;
     }"""
 
 
 def start(processes, name, http, ports, core=None):
     """One worker and a master, with everything it writes in the run's own directory."""
-    directory = processes.directory / f"nginx-{name}"
+    directory = processes.directory / f"{name}-nginx"
     directory.mkdir()
     temporary = "\n".join(
         f"    {kind}_temp_path {directory}/{kind};"
@@ -28,10 +31,9 @@ def start(processes, name, http, ports, core=None):
 {user}
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 16384;
 pid {directory}/pid;
 error_log stderr error;
-events {{ worker_connections 8192; }}
+events {{ worker_connections {descriptors()}; }}
 http {{
 {temporary}
     access_log off;
@@ -40,6 +42,11 @@ http {{
 }}
 """)
     command = ["nginx", "-e", "stderr", "-p", directory, "-c", config]
-    program = processes.start(f"nginx-{name}", command, core)
+    program = processes.start(name, command, core)
     programs.until_accepts(program, *ports)
     return program
+
+
+def descriptors():
+    """As many as a program may have; those that hold connections need them."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import machine
 READY_WITHIN = 20.0
 STOP_WITHIN = 5.0
 POLL_EVERY = 0.02
+
+# Programs start in several threads, and take their port some time after it was given to them.
+PORTS = threading.Lock()
+given = set()
 
 
 class Processes:
@@ -97,12 +102,19 @@ def accepts(port):
 
 
 def free_ports(count):
-    """Loopback ports that nobody listens on, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Loopback ports that nothing listens on, none of them given out before."""
+    probes, found = [], []
+    with PORTS:
+        try:
+            while len(found) < count:
+                probe = socket.socket()
+                probes.append(probe)
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+                if port not in given:
+                    given.add(port)
+                    found.append(port)
+        finally:
+            for probe in probes:
+                probe.close()
+    return found

@@ -1,11 +1,14 @@
-"""Medians, and the tables that show them."""
+"""Medians and quartiles, and the table that shows them."""
 
-from statistics import median
+from pathlib import Path
+from statistics import median, quantiles
 
-import load
 from rows import TRANSPORTS
 
-# Below this share the proxy's core was not saturated, so the load generator limited requests/s.
+README = Path(__file__).resolve().parent.parent / "README.md"
+BEGIN, END = "<!-- results -->", "<!-- end of the results -->"
+
+# Below this share the proxy's core was not saturated, so that load generator or backend limited the requests.
 SATURATED = 0.90
 # Above this share of the proxy's core, other load disturbed the measurement.
 DISTURBED = 0.05
@@ -15,64 +18,38 @@ def machine_facts(facts):
     return "\n".join(["| machine | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())])
 
 
-def tables(results, targets, base):
-    """`results[transport, row][target]` is the list of samples, one a round."""
-    out = []
-    for transport, title in TRANSPORTS.items():
-        lines = [
-            line
-            for (by, row), samples in results.items()
-            if by == transport
-            for line in row_lines(row, samples, targets, base)
-        ]
-        if lines:
-            out += [
-                "",
-                f"### {title}, {load.CONNECTIONS} keep-alive connections",
-                "",
-                "| request | proxy | CPU µs/request | to nginx | lowest–highest | requests/s "
-                "| to nginx | core used |",
-                "|---|---|---:|---:|---:|---:|---:|---:|",
-                *lines,
-            ]
-    return "\n".join(out + notes(results))
-
-
-def row_lines(row, samples, targets, base):
-    for target in targets:
-        problems = problems_of(samples[target.name])
-        if problems:
-            yield f"| {row.title} | {target.name} | invalid: {problems[0]} | | | | | |"
-            continue
-        micros, rate, used = (
-            median(getattr(sample, key) for sample in samples[target.name])
-            for key in ("micros", "rate", "used")
-        )
-        cost = ratios(samples, target.name, base, "micros")
-        speed = ratios(samples, target.name, base, "rate")
-        mark = "" if used >= SATURATED else "\\*"
-        yield (
-            f"| {row.title} | {target.name} | {micros:.1f} | {middle(cost)} | {span(cost)} "
-            f"| {rate:.0f}{mark} | {middle(speed)} | {used:.0%} |"
-        )
-
-
-def ratios(samples, name, base, key):
-    """The ratio per round, because background load affects both."""
-    if problems_of(samples[base]):
-        return []
-    return [
-        getattr(one, key) / getattr(other, key)
-        for one, other in zip(samples[name], samples[base])
+def table(results, names, base):
+    """`results[transport, row][proxy]` is the list of samples, one a slice."""
+    others = [name for name in names if name != base]
+    lines = [
+        f"| request | | {base} | {' | '.join(others)} "
+        f"| {' | '.join(f'{name} to {base} | quartiles' for name in others)} |",
+        f"|---|---|{'---:|' * len(names)}{'---:|---:|' * len(others)}",
     ]
+    for (by, row), samples in results.items():
+        costs = [cost(samples[name]) for name in [base, *others]]
+        ratios = [ratio(samples, name, base) for name in others]
+        lines.append(f"| {row.title} | {TRANSPORTS[by]} | {' | '.join(costs + ratios)} |")
+    return "\n".join(lines + notes(results))
 
 
-def middle(values):
-    return f"{median(values):.2f}" if values else "–"
+def cost(samples):
+    if problems := problems_of(samples):
+        return f"invalid: {problems[0]}"
+    used = median(sample.used for sample in samples)
+    mark = "" if used >= SATURATED else "\\*"
+    return f"{median(sample.micros for sample in samples):.1f} µs{mark}"
 
 
-def span(values):
-    return f"{min(values):.2f}–{max(values):.2f}" if values else "–"
+def ratio(samples, name, base):
+    """Slice by slice, because other load affects neighbours alike."""
+    if problems_of(samples[base]) or problems_of(samples[name]):
+        return "– | –"
+    found = [one.micros / other.micros for one, other in zip(samples[name], samples[base])]
+    if len(found) == 1:
+        return f"{found[0]:.2f} | –"
+    low, middle, high = quantiles(found, n=4, method="inclusive")
+    return f"{middle:.2f} | {low:.2f}–{high:.2f}"
 
 
 def problems_of(samples):
@@ -81,12 +58,21 @@ def problems_of(samples):
 
 def notes(results):
     every = [s for samples in results.values() for of in samples.values() for s in of]
-    found = []
+    slices = max(len(of) for samples in results.values() for of in samples.values())
+    found = [f"CPU time per request, medians and quartiles of {slices} slices of one second."]
     if any(sample.used < SATURATED for sample in every):
-        found.append("\\* The proxy's core was not always busy: load generator or backend set this "
-                     "figure, not the proxy. Go by the CPU time per request.")
+        found.append("\\* The proxy's core was not always busy: load generator or backend limited the requests.")
     disturbed = sum(sample.others > DISTURBED for sample in every)
     if disturbed:
-        found.append(f"In {disturbed} of {len(every)} runs something else took more than "
-                     f"{DISTURBED:.0%} of the proxy's core: compare on a quiet machine.")
-    return [line for note in found for line in ("", note)]
+        found.append(f"In {disturbed} of {len(every)} slices something else took more than "
+                     f"{DISTURBED:.0%} of the proxy's core.")
+    return ["", "\n".join(found)]
+
+
+def write_readme(text):
+    """Replaces the results in the README, which this run then is the record of."""
+    before, begin, rest = README.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{README} has no place for results")
+    README.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")

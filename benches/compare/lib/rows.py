@@ -14,6 +14,15 @@ COMMON = {
     "X-Forwarded-Proto": "https",
 }
 
+TRANSPORTS = {"tcp": "plain TCP", "tls": "TLS 1.3", "h2": "HTTP/2"}
+HTTP1 = ("tcp", "tls")
+
+# Configurations of a proxy.
+PLAIN, CACHING, RULES, WEBSOCKET = "plain", "caching", "rules", "websocket"
+
+# Programs that make a load.
+WRK, SESSIONS, SOCKETS, HANDSHAKES = "wrk", "sessions", "sockets", "handshakes"
+
 
 # Compared by identity, so that it can be a key.
 @dataclass(frozen=True, eq=False)
@@ -24,6 +33,9 @@ class Row:
     headers: dict
     method: str = "GET"
     body: Optional[Callable[[str], str]] = None
+    transports: tuple = HTTP1
+    variant: str = PLAIN
+    load: str = WRK
 
     def head(self, visitor):
         """All headers of the request: the same for every proxy."""
@@ -40,31 +52,65 @@ class Visitor:
     cookie: str
 
 
+IMAGE, ANY = {"Accept": "image/*"}, {"Accept": "*/*"}
+SIGNALLING = {**ANY, "Content-Type": "text/xml; charset=utf-8"}
+EVERY = tuple(TRANSPORTS)
+
+
+def file(name, title, path, headers, **more):
+    return Row(name, title, path, headers, **{"transports": EVERY, **more})
+
+
+def bosh(name, title, variant):
+    path = f"/http-bind?room={backend.ROOM}"
+    return Row(name, title, path, SIGNALLING, "POST", backend.later, variant=variant, load=SESSIONS)
+
+
+# A connection of one request; its answer has no body to speak of.
+ONE_REQUEST = {**IMAGE, "Connection": "close"}
+
 ROWS = [
-    Row("file", "1 KiB file", "/images/watermark.svg", {"Accept": "image/*"}),
-    Row("script", "100 KiB script", "/libs/app.bundle.min.js?v=1", {"Accept": "*/*"}),
-    Row(
-        "bosh",
-        "BOSH request",
-        f"/http-bind?room={backend.ROOM}",
-        {"Accept": "*/*", "Content-Type": "text/xml; charset=utf-8"},
-        method="POST",
-        body=backend.later,
-    ),
+    file("file", "1 KiB file", "/images/watermark.svg", IMAGE),
+    file("script", "100 KiB script", "/libs/app.bundle.min.js?v=1", ANY),
+    # Types that are not compressed.
+    file("cached-file", "1 KiB file, cached", "/images/cached.png?v=1", IMAGE, variant=CACHING),
+    file("cached-script", "100 KiB file, cached", "/libs/cached.wasm?v=1", ANY, variant=CACHING),
     Row(
         "page",
         "room page, 32 KiB",
         f"/{backend.ROOM}",
         {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate"},
     ),
+    bosh("bosh", "BOSH request", PLAIN),
+    bosh("bosh-rules", "BOSH request, 500 rules before", RULES),
+    Row(
+        "websocket", "WebSocket round trip", "/xmpp-websocket", {},
+        variant=WEBSOCKET, load=SOCKETS,
+    ),
+    Row(
+        "resumed", "connection with one request, resumed", "/images/watermark.svg", ONE_REQUEST,
+        transports=("tls",),
+    ),
+    Row(
+        "connection", "connection with one request", "/images/watermark.svg", ONE_REQUEST,
+        transports=("tls",), load=HANDSHAKES,
+    ),
 ]
 
-TRANSPORTS = {"tcp": "plain TCP", "tls": "TLS 1.3"}
+# Half of the rules name one room, half of them a beginning; none is of the room that is entered.
+MANY_RULES = [
+    {
+        "match": f"team-{number}" if number % 2 else f"course-{number}-*",
+        "enter": "member",
+        "moderators": ["group:staff"],
+    }
+    for number in range(500)
+]
 
 
 def choose(names):
     """Pairs of transport and row, from names such as `bosh` or `bosh-tls`."""
-    every = [(transport, row) for transport in TRANSPORTS for row in ROWS]
+    every = [(transport, row) for row in ROWS for transport in row.transports]
     if not names:
         return every
     wanted = set(names.split(","))

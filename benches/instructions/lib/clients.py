@@ -5,17 +5,18 @@ import socket
 import ssl
 import struct
 
-import backend
-from stand_ins import FRAMING, MESSAGE, frame
+import rows
+from xmpp_framing import MASK, MESSAGE, NEGOTIATION, TEXT, frame, handshake, take_frame
 
 
 class Http1:
     """HTTP/1.1; `body` makes the body of each request from its number."""
 
-    def __init__(self, target, transport, row, visitor, body=None):
+    def __init__(self, target, transport, row, visitor, body=None, status=200):
         self.sock = connect(target, transport, "http/1.1")
         self.body = body
         self.row = row
+        self.begin = f"http/1.1 {status} ".encode()
         self.fields = "".join(
             f"{name}: {value}\r\n" for name, value in row.head(visitor).items()
         )
@@ -29,7 +30,7 @@ class Http1:
         head = f"{self.row.method} {self.row.path} HTTP/1.1\r\n{self.fields}{length}\r\n"
         self.sock.sendall(head.encode() + body)
         head = self.read_through(b"\r\n\r\n").lower()
-        if not head.startswith(b"http/1.1 200 "):
+        if not head.startswith(self.begin):
             raise SystemExit(f"{self.row.path}: {head!r}")
         if b"transfer-encoding: chunked" in head:
             content = self.read_through(b"\r\n0\r\n\r\n")
@@ -111,47 +112,29 @@ class Http2(Http1):
 class WebSocket(Http1):
     """XMPP over WebSocket: after the stream's negotiation, each request is a message and its answer."""
 
-    MASK = b"\x11\x22\x33\x44"
-
-    def __init__(self, target, visitor, common):
+    def __init__(self, target, visitor):
         self.sock = connect(target, "tls", "http/1.1")
         self.buffer = b""
-        host = visitor.origin.removeprefix("https://")
-        fields = {
-            "Host": host, "Upgrade": "websocket", "Connection": "Upgrade",
-            "Sec-WebSocket-Version": "13", "Sec-WebSocket-Protocol": "xmpp",
-            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": visitor.origin,
-            "Cookie": visitor.cookie, **common,
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self.sock.sendall(
-            f"GET /xmpp-websocket?room={backend.ROOM} HTTP/1.1\r\n{lines}\r\n".encode()
-        )
+        self.sock.sendall(handshake(visitor, rows.COMMON))
         head = self.read_through(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 101 "):
             raise SystemExit(f"no WebSocket: {head!r}")
-        opening = f"<open xmlns='{FRAMING}' to='{backend.XMPP_DOMAIN}' version='1.0'/>"
-        auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>"
-        bind = (
-            "<iq xmlns='jabber:client' type='set' id='bind'>"
-            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
-        )
-        for stanza, answers in ((opening, 2), (auth, 1), (opening, 2), (bind, 1)):
+        for stanza, answers in NEGOTIATION:
             self.send(stanza)
             for _ in range(answers):
                 self.receive()
 
     def send(self, stanza):
-        self.sock.sendall(frame(0x81, stanza.encode(), self.MASK))
+        self.sock.sendall(frame(TEXT, stanza.encode(), MASK))
 
     def receive(self):
-        head = self.read(2)
-        if head[0] != 0x81:
-            raise SystemExit(f"not a text frame: {head!r} {self.buffer!r}")
-        length = head[1] & 0x7F
-        if length == 126:
-            (length,) = struct.unpack(">H", self.read(2))
-        return self.read(length)
+        while not (found := take_frame(self.buffer)):
+            self.fill()
+        first, content, end = found
+        if first != TEXT:
+            raise SystemExit(f"not a text frame: {self.buffer!r}")
+        self.buffer = self.buffer[end:]
+        return content
 
     def request(self):
         self.send(MESSAGE)

@@ -50,21 +50,27 @@ class Callgrind:
         return profiles
 
 
-def difference(few, many, requests):
-    """What one request takes, and the profile of the worker."""
-    none = Profile(None, 0, 0, False)
-    growth = {
-        thread: many[thread].instructions - few.get(thread, none).instructions for thread in many
+def cost(few, many, requests):
+    """What one request takes: blocks of twice as many requests, less blocks of `requests`, each the smallest of its
+    kind. What a worker does now and then by itself only adds to a block. Gives the last profile of the worker, too."""
+    workers = {
+        thread for profiles in many for thread, one in profiles.items() if one.is_worker
     }
-    # The configuration is read now and then, which may take more than all requests.
-    workers = [thread for thread in many if many[thread].is_worker]
     if len(workers) != 1:
         raise SystemExit("no worker in the profile: has the program been stripped of symbols?")
     (worker,) = workers
-    allocations = many[worker].allocations - few.get(worker, none).allocations
-    others = sum(growth.values()) - growth[worker]
-    work = {"instructions": growth[worker], "control": others, "allocations": allocations}
-    return {key: value / requests for key, value in work.items()}, many[worker].path
+
+    def growth(figure):
+        return min(map(figure, many)) - min(map(figure, few))
+
+    work = {
+        "instructions": growth(lambda profiles: profiles[worker].instructions),
+        "control": growth(lambda profiles: sum(
+            one.instructions for thread, one in profiles.items() if thread != worker
+        )),
+        "allocations": growth(lambda profiles: profiles[worker].allocations),
+    }
+    return {key: value / requests for key, value in work.items()}, many[-1][worker].path
 
 
 def read(path):

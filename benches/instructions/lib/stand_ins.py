@@ -1,35 +1,10 @@
 """Jitsi's web server and Prosody, whose answers are one `send` each, so that runs are alike."""
 
-import base64
-import hashlib
-import re
 import socketserver
-import struct
 import threading
 
 import backend
-
-FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
-FEATURES = (
-    "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>"
-    "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>ANONYMOUS</mechanism>"
-    "</mechanisms></stream:features>"
-)
-OPEN = (
-    f"<open xmlns='{FRAMING}' from='{backend.XMPP_DOMAIN}' id='a1' version='1.0' xml:lang='en'/>"
-)
-SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
-MESSAGE = (
-    f"<message xmlns='jabber:client' type='groupchat' from='{backend.ROOM}@muc.meet.jitsi/0a1b2c3d'"
-    " to='0a1b2c3d@meet.jitsi/r'><body>A message as people in a meeting send it.</body></message>"
-)
-BOUND = (
-    "<iq xmlns='jabber:client' type='result' id='bind'>"
-    "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>0a1b2c3d@meet.jitsi/r</jid></bind></iq>"
-)
-POLLED = f"<body xmlns='{backend.BOSH}' xmlns:stream='http://etherx.jabber.org/streams'>{MESSAGE}</body>"
-
-WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from xmpp_framing import TEXT, answers, frame, switching, take_frame
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -53,7 +28,7 @@ class Handler(socketserver.StreamRequestHandler):
     def respond(self, path, body):
         if path == "/http-bind":
             kind = "text/xml; charset=utf-8"
-            content = (POLLED if b" sid=" in body else backend.CREATED).encode()
+            content = (backend.POLLED if b" sid=" in body else backend.CREATED).encode()
         else:
             kind, content = self.server.files.get(path, self.server.files["/"])
         # For years, whatever the date of the day is.
@@ -67,44 +42,18 @@ class Handler(socketserver.StreamRequestHandler):
         self.request.sendall(head.encode() + content)
 
     def switch(self, key):
-        """Speaks XMPP over WebSocket (RFC 7395): one answer to each frame."""
-        accept = base64.b64encode(hashlib.sha1((key + WEBSOCKET_GUID).encode()).digest()).decode()
-        self.request.sendall(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n".encode()
-        )
-        while (text := self.read_frame()) is not None:
-            if re.match(rb"<open\b", text):
-                answers = [OPEN, FEATURES]
-            elif re.match(rb"<auth\b", text):
-                answers = [SUCCESS]
-            elif re.match(rb"<iq\b", text):
-                answers = [BOUND]
-            else:
-                answers = [MESSAGE]
-            self.request.sendall(b"".join(frame(0x81, answer.encode()) for answer in answers))
-
-    def read_frame(self):
-        head = self.rfile.read(2)
-        if len(head) < 2 or head[0] & 0x0F == 8:
-            return None
-        length = head[1] & 0x7F
-        if length == 126:
-            (length,) = struct.unpack(">H", self.rfile.read(2))
-        mask = self.rfile.read(4) if head[1] & 0x80 else bytes(4)
-        return bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(length)))
-
-
-def frame(first, content, mask=b""):
-    """A frame of less than 64 KiB (RFC 6455 § 5.2)."""
-    masked = 0x80 if mask else 0
-    if len(content) < 126:
-        head = bytes([first, masked | len(content)])
-    else:
-        head = bytes([first, masked | 126]) + struct.pack(">H", len(content))
-    if mask:
-        content = bytes(byte ^ mask[at % 4] for at, byte in enumerate(content))
-    return head + mask + content
+        """Speaks XMPP over WebSocket: the answers to a stanza are one `send`."""
+        self.request.sendall(switching(key))
+        buffer = b""
+        while more := self.request.recv(65536):
+            buffer += more
+            while found := take_frame(buffer):
+                first, content, end = found
+                if first & 0x0F == 8:
+                    return
+                buffer = buffer[end:]
+                frames = [frame(TEXT, one.encode()) for one in answers(content)]
+                self.request.sendall(b"".join(frames))
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -37,10 +37,21 @@ pub(super) fn response_headers(
     headers
 }
 
+/// The directive that permits frames of the gateway's own origin and of these sites, which spaces separate. Without
+/// sites no space follows: a field value must not end with one (RFC 9113 § 8.2.1).
+pub fn frame_ancestors(sites: &str) -> String {
+    let own = "frame-ancestors 'self'";
+    if sites.is_empty() {
+        own.to_owned()
+    } else {
+        format!("{own} {sites}")
+    }
+}
+
 /// Adds the sites that may frame the page to the policy, and the gateway's own origin.
 pub(super) fn add_frame_ancestors(policy: &HeaderValue, sites: &str) -> Option<HeaderValue> {
     let policy = policy.to_str().ok()?;
-    let ancestors = format!("frame-ancestors 'self' {sites};");
+    let ancestors = format!("{};", frame_ancestors(sites));
     HeaderValue::try_from(policy.replacen(NO_ANCESTORS, &ancestors, 1)).ok()
 }
 

@@ -29,6 +29,7 @@ pub use self::{
     },
     colour::{Colour, ColourError, MIN_CONTRAST},
     content::{CalendarForm, Content, EmailForm, GuestForm, PageLink, PopupOutcome, ProviderLink},
+    headers::frame_ancestors,
     languages::{Languages, UnknownLanguage},
     problem::{
         Component, EmbedProblem, LinkProblem, NameProblem, RefusalCause, RequestProblem,

@@ -23,7 +23,7 @@ secret = "what only the school and the gateway know"
 "#;
 
 /// The gateway's own paths, and a room.
-const PATHS: &[&str] = &[
+pub(super) const PATHS: &[&str] = &[
     "/",
     "/x",
     "/_gateway/login",

@@ -13,11 +13,11 @@ use crate::support::{
 };
 
 /// A request without a cookie, key or token of this site.
-struct Attempt {
-    method: Method,
-    target: &'static str,
-    body: &'static str,
-    header: Option<(&'static str, &'static str)>,
+pub(super) struct Attempt {
+    pub(super) method: Method,
+    pub(super) target: &'static str,
+    pub(super) body: &'static str,
+    pub(super) header: Option<(&'static str, &'static str)>,
 }
 
 const FORM: Option<(&str, &str)> = Some(("content-type", "application/x-www-form-urlencoded"));
@@ -54,7 +54,7 @@ const fn with_key(method: Method, target: &'static str, body: &'static str) -> A
 
 const JUNK_TOKEN: &str = "/x?jwt=eyJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.";
 
-const ATTEMPTS: [Attempt; 46] = [
+pub(super) const ATTEMPTS: [Attempt; 46] = [
     get("/"),
     get("/robots.txt"),
     get("/config.js"),

@@ -62,6 +62,30 @@ fn only_named_sites_may_show_a_page_in_a_frame() {
     assert!(policy(&page).contains(ancestors), "{}", policy(&page));
 }
 
+/// HTTP/2 and HTTP/3 forbid a blank at either end of a field value (RFC 9113 § 8.2.1).
+#[test]
+fn no_header_of_a_page_begins_or_ends_with_a_blank() {
+    every_page(|name, content, page| {
+        let framed = [
+            "",
+            "https://odoo.test",
+            "https://odoo.test https://moodle.test",
+        ]
+        .map(|sites| render(content).with_frame_ancestors(sites));
+        for (field, value) in framed.iter().chain([page]).flat_map(|page| &page.headers) {
+            let value = value.as_bytes();
+            assert_eq!(value, value.trim_ascii(), "{name}: {field}");
+        }
+    });
+}
+
+#[test]
+fn without_sites_only_the_own_origin_may_show_a_page_in_a_frame() {
+    let page = render(&Content::NotFound).with_frame_ancestors("");
+    let ancestors = "; frame-ancestors 'self'; base-uri 'none'";
+    assert!(policy(&page).ends_with(ancestors), "{}", policy(&page));
+}
+
 /// Markup that runs or loads nothing.
 fn assert_inert(name: &str, markup: &str) {
     for active in [

@@ -12,7 +12,7 @@ use model::{
     room::RoomKey,
     session::{App, BrowsingContext, JitsiState, ReturnTo},
 };
-use pages::Content;
+use pages::{Content, frame_ancestors};
 
 /// Origins of sites that may show rooms in frames, besides those of integrations.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub(crate) fn allow_framing(headers: &mut HeaderMap, sites: &str) {
 /// Sets `frame-ancestors` to the sites that may embed any room.
 pub(crate) fn restrict_framing(headers: &mut HeaderMap, sites: &str) {
     // Beside a policy of Jitsi's web server, which may be stricter: all policies count.
-    if let Ok(policy) = HeaderValue::try_from(format!("frame-ancestors 'self' {sites}")) {
+    if let Ok(policy) = HeaderValue::try_from(frame_ancestors(sites)) {
         headers.append(header::CONTENT_SECURITY_POLICY, policy);
     }
 }
@@ -157,6 +157,17 @@ mod tests {
             let room = room.map(key);
             assert_eq!(sites.of(room.as_ref(), &integrations), expected, "{room:?}");
         }
+    }
+
+    /// HTTP/2 and HTTP/3 forbid a blank at either end of a field value (RFC 9113 § 8.2.1).
+    #[test]
+    fn without_sites_the_policy_names_the_own_origin_only() {
+        let mut headers = HeaderMap::new();
+        restrict_framing(&mut headers, "");
+        assert_eq!(
+            headers[header::CONTENT_SECURITY_POLICY],
+            "frame-ancestors 'self'"
+        );
     }
 
     #[test]
