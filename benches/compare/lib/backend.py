@@ -144,8 +144,13 @@ def start(processes, ports):
             return 200 $bosh;
         }}
     }}"""
-    sockets = processes.start(
-        "websocket", [sys.executable, HERE / "xmpp_socket_server.py", ports.websocket]
-    )
-    programs.until_accepts(sockets, ports.websocket)
+    start_sockets(processes, ports.websocket)
     return nginx.start(processes, "backend", servers, [ports.web, ports.xmpp])
+
+
+def start_sockets(processes, port):
+    """Prosody's WebSocket."""
+    server = processes.start(
+        "websocket", [sys.executable, "-B", HERE / "xmpp_socket_server.py", port]
+    )
+    programs.until_accepts(server, port)

@@ -24,6 +24,9 @@ HERE = Path(__file__).resolve().parent.parent
 REPOSITORY = HERE.parent.parent
 SESSION_COOKIE = "__Host-gateway-session"
 
+# As long as a session's cookie: plain proxies without a gateway get requests of the same size.
+STAND_IN = f"{SESSION_COOKIE}={'x' * 400}"
+
 SESSION_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 
 # On the way to the provider, its two forms, on the way back; and some more.
@@ -87,8 +90,11 @@ def start(processes, provider, origin, upstream, ports, certificate, core, wrapp
             "trusted_proxies": ["127.0.0.1/32"],
             "workers": 1,
         },
-        # One session drives all connections.
-        "[limits]": {"streams_per_session": 100000, "connections_per_address": 100000},
+        # One session drives all connections, from one address, of which each may take one to an upstream.
+        "[limits]": {
+            "streams_per_session": 100000, "connections_per_address": 100000,
+            "connections": programs.descriptors(), "upstream_connections": programs.descriptors(),
+        },
         "[tls]": {"certificate": str(certificate.chain), "key": str(certificate.key)},
         "[upstream]": {
             "web": f"http://127.0.0.1:{upstream.web}",

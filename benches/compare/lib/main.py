@@ -22,9 +22,6 @@ from targets import BackendPorts, Target, make_certificate
 
 BASE, GATEWAY = plain.NGINX, "gateway"
 
-# Without a gateway nobody is signed in; the requests should be as long nevertheless.
-STAND_IN = f"{gateway.SESSION_COOKIE}={'x' * 400}"
-
 
 def arguments():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
@@ -86,7 +83,7 @@ def start(processes, cores, skip_gateway):
         plain.HAPROXY: plain.start_haproxy(processes, upstream, certificate, cores.proxy),
     }
     if skip_gateway:
-        return proxies, rows.Visitor("https://localhost", STAND_IN)
+        return proxies, rows.Visitor("https://localhost", gateway.STAND_IN)
     proxies[GATEWAY], visitor = start_gateways(processes, cores, upstream, certificate)
     return proxies, visitor
 

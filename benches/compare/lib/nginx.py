@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import resource
 
 import processes as programs
 
@@ -26,6 +25,8 @@ def start(processes, name, http, ports, core=None):
     )
     # Started by root, the default user of workers could not read this directory.
     user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
+    # With less than a sixteenth of them free, nginx closes connections that wait for a request.
+    connections = programs.descriptors() * 5 // 4
     config = directory / "nginx.conf"
     config.write_text(f"""
 {user}
@@ -33,7 +34,7 @@ daemon off;
 worker_processes 1;
 pid {directory}/pid;
 error_log stderr error;
-events {{ worker_connections {descriptors()}; }}
+events {{ worker_connections {connections}; }}
 http {{
 {temporary}
     access_log off;
@@ -45,8 +46,3 @@ http {{
     program = processes.start(name, command, core)
     programs.until_accepts(program, *ports)
     return program
-
-
-def descriptors():
-    """As many as a program may have; those that hold connections need them."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -86,7 +86,7 @@ def start_haproxy(processes, backend, certificate, core):
 global
     nbthread 1
     # Each connection takes two descriptors; some are for the rest.
-    maxconn {nginx.descriptors() // 2 - 50}
+    maxconn {programs.descriptors() // 2 - 50}
 defaults
     mode http
     timeout connect 5s

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -118,3 +119,8 @@ def free_ports(count):
             for probe in probes:
                 probe.close()
     return found
+
+
+def descriptors():
+    """How many files a started program may have open; benchmarks that hold connections need them."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

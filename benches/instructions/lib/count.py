@@ -54,7 +54,7 @@ PROFILES = {
         "symbols", "cargo build --profile symbols", HERE / "baseline.json",
         [one.name for one in scenarios.SCENARIOS], 50,
     ),
-    "debug": Profile("debug", "cargo build", HERE / "baseline-debug.json", scenarios.GATE, 20),
+    "debug": Profile("debug", "cargo build --bins --examples", HERE / "baseline-debug.json", scenarios.GATE, 20),
 }
 
 

@@ -8,15 +8,23 @@ import ssl
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import backend
 import gateway
-import main as compare
+import machine
+import plain
 import processes as programs
 import rows
+import targets
+from xmpp_framing import MASK, NEGOTIATION, TEXT, frame, handshake, take_frame
 
 ROW = {row.name: row for row in rows.ROWS}
+
+GATEWAY = "gateway"
+PROXIES = (GATEWAY, plain.NGINX, plain.HAPROXY)
 
 # Handshakes at a time: more would only queue in the kernel.
 AT_ONCE = 32
@@ -28,18 +36,45 @@ SETTLE_SECONDS = 15.0
 # its allocator returns them as above.
 IDLE_SECONDS = 25.0
 
+# What the gateway may keep when all connections have closed, in relation to its memory before.
+MOST_LEFT = 1.2
+
+# Of a proxy, beside those of connections.
+OTHER_DESCRIPTORS = 200
+
+
+class Kind(NamedTuple):
+    title: str
+    transport: str
+    row: str
+    connections: int = 2000
+    # Of a proxy; two are one to the client and one to the backend.
+    descriptors: int = 1
+
+
 KINDS = {
-    "keep-alive": ("idle keep-alive connection", "tcp", "file"),
-    "keep-alive-tls": ("idle keep-alive connection, TLS", "tls", "file"),
-    "poll": ("held BOSH poll", "tcp", "bosh"),
-    "poll-tls": ("held BOSH poll, TLS", "tls", "bosh"),
+    "keep-alive": Kind("idle keep-alive connection", "tcp", "file"),
+    "keep-alive-tls": Kind("idle keep-alive connection, TLS", "tls", "file"),
+    "poll": Kind("held BOSH poll", "tcp", "bosh", descriptors=2),
+    "poll-tls": Kind("held BOSH poll, TLS", "tls", "bosh", descriptors=2),
+    "websocket": Kind("idle WebSocket", "tcp", "websocket", 10_000, 2),
+    "websocket-tls": Kind("idle WebSocket, TLS", "tls", "websocket", 10_000, 2),
 }
+
+
+class Figures(NamedTuple):
+    """Of one proxy, in KiB."""
+
+    before: int
+    held: int
+    after: int
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
-    parser.add_argument("--connections", type=int, default=2000, help="of each kind; 2000")
+    parser.add_argument("--connections", type=int, help="of each kind; 2,000, and 10,000 WebSockets")
     parser.add_argument("--kinds", help=f"of {', '.join(KINDS)}; all")
+    parser.add_argument("--proxies", help=f"of {', '.join(PROXIES)}; all")
     return parser.parse_args()
 
 
@@ -58,7 +93,7 @@ async def serve(reader, writer, sids=iter(range(10**9))):
                 await reader.read()
                 return
             else:
-                content = backend.CREATED.replace(backend.SID, f"{next(sids):036d}")
+                content = backend.created(f"{next(sids):036d}")
             writer.write(
                 f"HTTP/1.1 200 OK\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode()
             )
@@ -82,86 +117,163 @@ async def answered(reader):
     return await reader.readexactly(int(length[1]))
 
 
-async def hold(target, transport, row, visitor, count):
+async def hold(target, kind, visitor, count):
     """Opens connections that each had an answer, or wait for one."""
     context = None
-    if transport == "tls":
+    if kind.transport == "tls":
         context = ssl.create_default_context(cafile=target.certificate.chain)
     turn = asyncio.Semaphore(AT_ONCE)
+    row = ROW[kind.row]
 
     async def one():
         async with turn:
             reader, writer = await asyncio.open_connection(
-                "127.0.0.1", getattr(target.ports, transport), ssl=context,
+                "127.0.0.1", target.port(kind.transport), ssl=context,
                 server_hostname="localhost" if context else None,
             )
+            if row.load == rows.SOCKETS:
+                await negotiate(reader, writer, visitor)
+                return reader, writer
             first = backend.CREATE if row.name == "bosh" else ""
             writer.write(request(row, visitor, first))
             content = await answered(reader)
             if row.name == "bosh":
                 sid = re.search(rb"""\ssid=['"]([^'"]+)""", content)[1].decode()
                 writer.write(request(row, visitor, backend.later(sid)))
-            return writer
+            return reader, writer
 
     return await asyncio.gather(*(one() for _ in range(count)))
 
 
+async def negotiate(reader, writer, visitor):
+    """A WebSocket whose stream is bound."""
+    writer.write(handshake(visitor, rows.COMMON))
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 101 "):
+        raise SystemExit(f"no WebSocket: {head!r}")
+    buffer = bytearray()
+    for stanza, answers in NEGOTIATION:
+        writer.write(frame(TEXT, stanza.encode(), MASK))
+        for _ in range(answers):
+            while not (found := take_frame(buffer)):
+                more = await reader.read(65536)
+                if not more:
+                    raise SystemExit("the proxy closed a WebSocket")
+                buffer += more
+            del buffer[: found[2]]
+
+
 def pss(program):
-    """Proportional set size, in KiB."""
-    rollup = Path(f"/proc/{program.pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1])
+    """Proportional set size of a program and its children, in KiB."""
+    sizes = 0
+    for pid in [program.pid, *machine.children(program.pid)]:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        sizes += int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1])
+    return sizes
 
 
-async def measure(kind, count):
-    title, transport, row = KINDS[kind]
+async def measure(kind, proxy, count):
     server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=4096)
-    upstream = server.sockets[0].getsockname()[1]
+    port = server.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="gateway-memory-") as directory:
         with programs.Processes(directory) as processes:
-            target, visitor = await asyncio.to_thread(start, processes, upstream)
+            target, visitor = await asyncio.to_thread(start, processes, proxy, kind, port)
             # What the first requests allocate is not of the connections.
-            for writer in await hold(target, transport, ROW[row], visitor, 8):
+            for _, writer in await hold(target, kind, visitor, 8):
                 writer.close()
             await asyncio.sleep(SETTLE_SECONDS)
             before = pss(target.program)
-            writers = await hold(target, transport, ROW[row], visitor, count)
-            await asyncio.sleep(SETTLE_SECONDS if row == "bosh" else IDLE_SECONDS)
+            try:
+                connections = await hold(target, kind, visitor, count)
+            except ConnectionError as error:
+                log = target.program.log.read_text(errors="replace")[-2000:]
+                raise SystemExit(f"{proxy} broke off a connection: {error}\n{log}") from error
+            await asyncio.sleep(SETTLE_SECONDS if kind.row == "bosh" else IDLE_SECONDS)
+            if closed := sum(reader.at_eof() for reader, _ in connections):
+                raise SystemExit(f"{proxy} closed {closed} connections")
             held = pss(target.program)
-            for writer in writers:
+            for _, writer in connections:
                 writer.transport.abort()
             await asyncio.sleep(SETTLE_SECONDS)
             after = pss(target.program)
     server.close()
-    print(f"| {title} | {before / 1024:.1f} | {(held - before) / count:.1f} "
-          f"| {(after - before) / 1024:.1f} |", flush=True)
+    return Figures(before, held, after)
 
 
-def start(processes, upstream):
-    tcp, tls = programs.free_ports(2)
-    ports = compare.Ports(tcp, tls)
-    certificate = compare.make_certificate(processes.directory)
-    origin = f"https://localhost:{tls}"
+def start(processes, proxy, kind, port):
+    """A proxy in front of this process, and of a server of WebSockets."""
+    certificate = targets.make_certificate(processes.directory)
+    (websocket,) = programs.free_ports(1)
+    upstream = targets.BackendPorts(port, port, websocket)
+    backend.start_sockets(processes, websocket)
+    if proxy == GATEWAY:
+        return start_gateway(processes, kind, upstream, certificate)
+    starts = {plain.NGINX: plain.start_nginx, plain.HAPROXY: plain.start_haproxy}
+    target = starts[proxy](processes, upstream, certificate, None)[rows.PLAIN]
+    return target, rows.Visitor("https://localhost", gateway.STAND_IN)
+
+
+def start_gateway(processes, kind, upstream, certificate):
+    (ports,) = plain.ports(1)
+    origin = f"https://localhost:{ports.tls}"
     provider = gateway.start_provider(processes, origin)
-    behind = compare.BackendPorts(upstream, upstream)
-    program = gateway.start(processes, provider, origin, behind, ports, certificate, None)
-    target = compare.Target("gateway", program, ports, certificate)
+    if kind.row == "websocket":
+        upstream = upstream._replace(xmpp=upstream.websocket)
+    program = gateway.start(processes, provider, origin, upstream, ports, certificate, None)
+    target = targets.Target(GATEWAY, program, ports, certificate)
     return target, rows.Visitor(origin, gateway.sign_in(program, origin, provider, certificate))
+
+
+def measure_apart(name, proxy, count):
+    """In a process of its own, with its own descriptors."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    return asyncio.run(measure(KINDS[name], proxy, count))
+
+
+def possible(kind, wanted):
+    """How many connections a proxy has descriptors for."""
+    usable = programs.descriptors() - OTHER_DESCRIPTORS
+    return min(wanted or kind.connections, usable // kind.descriptors)
+
+
+def choose(names, known):
+    chosen = names.split(",") if names else [*known]
+    if unknown := set(chosen) - set(known):
+        raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return chosen
 
 
 def main():
     options = arguments()
     gateway.check()
-    chosen = options.kinds.split(",") if options.kinds else [*KINDS]
-    if unknown := set(chosen) - set(KINDS):
-        raise SystemExit(f"no such kinds: {', '.join(sorted(unknown))}")
+    names, proxies = choose(options.kinds, KINDS), choose(options.proxies, PROXIES)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    print("| kind | before, MiB | per connection, KiB | left after the close, MiB |")
-    print("|---|---:|---:|---:|")
-    for kind in chosen:
-        asyncio.run(measure(kind, options.connections))
+    print("| held | connections | proxy | before, MiB | per connection, KiB | after the close, MiB | of before |")
+    print("|---|---:|---|---:|---:|---:|---:|")
+    failed = []
+    for name in names:
+        kind = KINDS[name]
+        count = possible(kind, options.connections)
+        if count < (options.connections or kind.connections):
+            print(f"{name}: {count} connections, because a process may have no more open files",
+                  file=sys.stderr)
+        # Memory does not depend on what else the machine does.
+        with ProcessPoolExecutor(len(proxies)) as pool:
+            jobs = [pool.submit(measure_apart, name, proxy, count) for proxy in proxies]
+        for proxy, job in zip(proxies, jobs):
+            before, held, after = job.result()
+            print(f"| {kind.title} | {count} | {proxy} | {before / 1024:.1f} | {(held - before) / count:.1f} "
+                  f"| {after / 1024:.1f} | {after / before:.0%} |", flush=True)
+            if proxy == GATEWAY and after > MOST_LEFT * before:
+                failed.append(f"{name}: {after / before:.0%} of the memory before is in use after the close")
+    for line in failed:
+        print(line, file=sys.stderr)
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":
     began = time.monotonic()
-    main()
-    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+    try:
+        main()
+    finally:
+        print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)

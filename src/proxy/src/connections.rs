@@ -23,6 +23,7 @@ use crate::{
     DrainSchedule,
     revalidation::{Revalidations, SessionHold},
     shard_upstreams::RoomShard,
+    table_memory::shrink_if_sparse,
 };
 use cluster::revocation::Revocations;
 use model::{random::Random, room::RoomKey, session::Principal};
@@ -341,6 +342,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let mut entries = self.connections.0.borrow_mut();
         let entry = entries.open.remove(&self.number);
+        shrink_if_sparse(&mut entries.open);
         entries.held -= usize::from(entry.is_some_and(|entry| entry.held));
     }
 }

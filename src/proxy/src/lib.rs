@@ -71,6 +71,7 @@ mod signalling;
 mod state;
 mod store_client;
 pub mod stream_directory;
+mod table_memory;
 #[cfg(test)]
 mod testing;
 pub mod upstream;

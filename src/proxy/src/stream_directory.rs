@@ -23,6 +23,7 @@ use observe::metrics::{CutReason, EntryRole};
 use crate::{
     audit,
     request_context::{RequestContext, RequestId},
+    table_memory::shrink_if_sparse,
 };
 
 /// The open streams of all workers.
@@ -170,7 +171,10 @@ impl StreamListing {
 
 impl Drop for StreamListing {
     fn drop(&mut self) {
-        self.directory.listed().streams.remove(&self.number);
+        let mut listed = self.directory.listed();
+        listed.streams.remove(&self.number);
+        shrink_if_sparse(&mut listed.streams);
+        drop(listed);
         if !self.is_recorded {
             audit::cut(&self.record, CutReason::Shutdown, self.request);
         }

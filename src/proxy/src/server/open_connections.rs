@@ -11,6 +11,8 @@ use std::{
 use observe::metrics::WorkerMetrics;
 use tokio::sync::oneshot;
 
+use crate::table_memory::shrink_if_sparse;
+
 /// Registry of one worker's connections, through which each learns that the worker drains.
 #[derive(Debug)]
 pub(super) struct OpenConnections {
@@ -76,7 +78,10 @@ impl OpenConnections {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.connections.drain_signals.borrow_mut().remove(&self.id);
+        let mut signals = self.connections.drain_signals.borrow_mut();
+        signals.remove(&self.id);
+        shrink_if_sparse(&mut signals);
+        drop(signals);
         self.connections.metrics.add_connections(-1);
     }
 }
