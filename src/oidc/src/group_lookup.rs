@@ -12,9 +12,11 @@ mod service_account;
 
 use std::{sync::Arc, time::Duration};
 
+use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
 use http::{HeaderValue, StatusCode};
 use model::{
     clock::Clock,
+    digest::sha256,
     jws::{ClaimsSet, text},
     policy::{Glob, Policy},
 };
@@ -192,10 +194,11 @@ impl GroupResolver {
 /// The groups that rules name.
 struct NamedGroups<'p> {
     policy: &'p Policy,
-    /// Names and patterns, in order and without repetition.
-    names: Vec<String>,
-    /// Those without wildcards.
+    /// Of the names and patterns, in order: it changes with the rules.
+    digest: [u8; SHA256_OUTPUT_LEN],
+    /// The names without wildcards, in order and without repetition.
     literals: Vec<String>,
+    has_patterns: bool,
 }
 
 // === impl NamedGroups ===
@@ -208,10 +211,13 @@ impl<'p> NamedGroups<'p> {
             names.dedup();
             names
         };
+        let names = sorted(&mut policy.group_patterns());
+        let literals = sorted(&mut policy.group_patterns().filter(|name| name.is_literal()));
         Self {
             policy,
-            names: sorted(&mut policy.group_patterns()),
-            literals: sorted(&mut policy.group_patterns().filter(|name| name.is_literal())),
+            digest: sha256(names.join("\0").as_bytes()),
+            has_patterns: names.len() > literals.len(),
+            literals,
         }
     }
 
@@ -224,7 +230,7 @@ impl<'p> NamedGroups<'p> {
 
     /// Whether no further group can matter.
     fn are_all_in(&self, groups: &[String]) -> bool {
-        self.names.len() == self.literals.len() && self.literals.len() == groups.len()
+        !self.has_patterns && self.literals.len() == groups.len()
     }
 }
 
