@@ -324,5 +324,5 @@ const WINDOW: usize = 2;
 /// session.
 const MAX_RID: u64 = 1 << 52;
 
-/// The browsers of one machine need fewer.
-const MAX_SESSIONS: usize = 256;
+/// More than clients that break off leave behind within [`INACTIVITY`], at some ten a second.
+const MAX_SESSIONS: usize = 4096;
