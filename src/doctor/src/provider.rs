@@ -52,6 +52,10 @@ pub(super) async fn examine(
         report.skip_dependents(Check::Provider);
         return;
     }
+    // Sign-ins work without the directory, and so do the other checks.
+    if let Err(finding) = groups::examine(&probe, settings).await {
+        report.fail(finding);
+    }
     if progress.begins(Check::ProviderLogout) {
         logout::examine(&probe, &described, settings, report).await;
     }
@@ -72,8 +76,7 @@ async fn examine_client(
         Err(_) => AuthorizationResponse::Unknown,
     };
     let redeemed = probe.redeem(described, text().into(), &text()).await;
-    evaluate_client(settings, &authorization, redeemed.as_ref().err())?;
-    groups::examine(probe, settings).await
+    evaluate_client(settings, &authorization, redeemed.as_ref().err())
 }
 
 fn found(kind: FindingKind, sent: impl Into<String>, got: impl Into<String>) -> Finding {

@@ -5,6 +5,7 @@
 //! is kept for a while, so that a sign-in succeeds while the directory fails.
 
 mod access_token;
+mod directory_api;
 pub(crate) mod google_directory;
 mod membership_cache;
 mod microsoft_graph;
@@ -13,26 +14,24 @@ mod service_account;
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use model::{
     clock::Clock,
     digest::sha256,
     jws::{ClaimsSet, text},
     policy::{Glob, Policy},
 };
-use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use secrecy::SecretString;
 use tokio::time;
 use url::Url;
 
 pub use self::service_account::{ServiceAccount, ServiceAccountError};
 use self::{
-    access_token::AccessTokens, google_directory::GoogleDirectory,
-    membership_cache::MembershipCache, microsoft_graph::MicrosoftGraph,
+    access_token::AccessTokens, directory_api::DirectoryApi, membership_cache::MembershipCache,
 };
 use crate::{
     discovery::ProviderMetadata,
-    http::{Endpoint, FetchError, Fetcher},
+    http::{FetchError, Fetcher},
     identification::SourceOutage,
 };
 
@@ -171,14 +170,14 @@ impl GroupResolver {
         match &self.lookup {
             GroupLookup::MicrosoftGraph { url } => {
                 let base = url.as_ref().unwrap_or(&metadata.graph);
-                let graph = MicrosoftGraph::new(base, access_token, fetcher)?;
-                graph.groups(named).await
+                let api = DirectoryApi::new(base, access_token, fetcher)?;
+                microsoft_graph::groups(&api, named).await
             }
             GroupLookup::GoogleDirectory { url, account } => {
                 let now = self.clock.now();
                 let token = self.tokens.of(account, now, fetcher).await?;
-                let directory = GoogleDirectory::new(url, &token, fetcher)?;
-                let groups = directory.groups(subject, named).await;
+                let api = DirectoryApi::new(url, &token, fetcher)?;
+                let groups = google_directory::groups(&api, subject, named).await;
                 if matches!(
                     groups,
                     Err(GroupLookupError::Status(StatusCode::UNAUTHORIZED))
@@ -232,30 +231,6 @@ impl<'p> NamedGroups<'p> {
     fn are_all_in(&self, groups: &[String]) -> bool {
         !self.has_patterns && self.literals.len() == groups.len()
     }
-}
-
-/// The JSON object of a response of status 200.
-async fn json<T: DeserializeOwned>(
-    url: &Url,
-    bearer: &HeaderValue,
-    fetcher: &Fetcher,
-) -> Result<T, GroupLookupError> {
-    let response = fetcher
-        .json(Endpoint::Groups, url, Some(bearer.clone()))
-        .await
-        .map_err(GroupLookupError::Fetch)?;
-    if response.status() != StatusCode::OK {
-        return Err(GroupLookupError::Status(response.status()));
-    }
-    serde_json::from_slice(response.body()).map_err(|_| GroupLookupError::Malformed)
-}
-
-/// The `Authorization` field of an access token (RFC 6750 § 2.1).
-fn bearer(token: &SecretString) -> Result<HeaderValue, GroupLookupError> {
-    let value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
-    let mut value = value.map_err(|_| GroupLookupError::Malformed)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 const GOOGLE: &str = "https://admin.googleapis.com";

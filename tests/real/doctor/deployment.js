@@ -8,6 +8,7 @@ import { connect as connectTls, createServer as createRawTlsServer } from "node:
 import { join } from "node:path";
 import { startFocus } from "../lib/focus.js";
 import { binary, defaults, planGateway, startGateway } from "../lib/gateway.js";
+import { collectParts } from "../lib/parts.js";
 import { freePort, listen, run, temporaryDirectory } from "../lib/process.js";
 import { modules, startProsody } from "../lib/prosody.js";
 import { startProvider } from "../lib/provider.js";
@@ -138,14 +139,7 @@ export async function startRoutingProxy({ certificate, key }, target) {
 
 /** A healthy deployment, and runs of the doctor on it with single parts replaced. */
 export async function startDeployment() {
-  const started = [];
-  const keep = (part) => {
-    started.unshift(part);
-    return part;
-  };
-  const stop = async () => {
-    for (const part of started.splice(0)) await part.stop();
-  };
+  const { keep, stop } = collectParts();
   try {
     const plan = await planGateway({ label: "doctor" });
     const { publicUrl } = plan;

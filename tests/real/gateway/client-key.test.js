@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { exportJWK, exportPKCS8, generateKeyPair } from "jose";
 import { planGateway, registerSecret, startGateway } from "../lib/gateway.js";
 import { createHttpClient } from "../lib/http.js";
+import { collectParts } from "../lib/parts.js";
 import { freePort, until } from "../lib/process.js";
 import { startProvider } from "../lib/provider.js";
 import { signInByForms } from "../lib/sign-in.js";
@@ -20,14 +21,7 @@ async function makeKey(algorithm) {
 
 /** A provider that knows one key of its client, and a gateway that has `own` or the same. */
 async function startSite(algorithm, { own } = {}) {
-  const started = [];
-  const keep = (part) => {
-    started.unshift(part);
-    return part;
-  };
-  const stop = async () => {
-    for (const part of started.splice(0)) await part.stop();
-  };
+  const { keep, stop } = collectParts();
   try {
     const label = `client-key-${algorithm}${own ? "-other" : ""}`;
     const plan = await planGateway({ label });

@@ -7,6 +7,7 @@ import { startFocus } from "../lib/focus.js";
 import { planGateway, registerSecret, startGateway } from "../lib/gateway.js";
 import { createHttpClient } from "../lib/http.js";
 import { startKeycloak } from "../lib/keycloak.js";
+import { collectParts } from "../lib/parts.js";
 import { startProsody } from "../lib/prosody.js";
 import { gatewayClient } from "../lib/provider.js";
 import { appSecret } from "../lib/tokens.js";
@@ -19,14 +20,7 @@ const picture = "https://pictures.example.org/people/ann.png?size=96";
 let site;
 
 async function startPictureSite() {
-  const started = [];
-  const keep = (part) => {
-    started.unshift(part);
-    return part;
-  };
-  const stop = async () => {
-    for (const part of started.splice(0)) await part.stop();
-  };
+  const { keep, stop } = collectParts();
   try {
     const plan = await planGateway({ label });
     const keycloak = keep(await startKeycloak());

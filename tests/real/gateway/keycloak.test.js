@@ -12,6 +12,7 @@ import { startFocus } from "../lib/focus.js";
 import { planGateway, registerSecret, startGateway } from "../lib/gateway.js";
 import { createHttpClient } from "../lib/http.js";
 import { startKeycloak } from "../lib/keycloak.js";
+import { collectParts } from "../lib/parts.js";
 import { until } from "../lib/process.js";
 import { names, startProsody } from "../lib/prosody.js";
 import { appSecret } from "../lib/tokens.js";
@@ -54,14 +55,7 @@ async function register(keycloak, { directory, publicUrl }) {
 }
 
 async function startKeycloakSite() {
-  const started = [];
-  const keep = (part) => {
-    started.unshift(part);
-    return part;
-  };
-  const stop = async () => {
-    for (const part of started.splice(0)) await part.stop();
-  };
+  const { keep, stop } = collectParts();
   try {
     const plan = await planGateway({ label });
     const keycloak = keep(await startKeycloak({ truststore: plan.certificate.certificate }));

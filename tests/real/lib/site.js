@@ -1,6 +1,7 @@
 import { waitForState, signIn, startBrowser } from "./browser.js";
 import { startFocus } from "./focus.js";
 import { registerSecret, planGateway, startGateway } from "./gateway.js";
+import { collectParts } from "./parts.js";
 import { startProsody } from "./prosody.js";
 import { startProvider } from "./provider.js";
 import { startRelay } from "./relay.js";
@@ -24,14 +25,7 @@ import { startWeb } from "./web.js";
 export async function startSite({
   label, prosody: prosodySettings, settings, web: webSettings, provider: providerSettings, env, breakable = false,
 }) {
-  const started = [];
-  const keep = (part) => {
-    started.unshift(part);
-    return part;
-  };
-  const stop = async () => {
-    for (const part of started.splice(0)) await part.stop();
-  };
+  const { keep, stop } = collectParts();
   try {
     const plan = await planGateway({ label });
     const { publicUrl } = plan;

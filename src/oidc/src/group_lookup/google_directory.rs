@@ -1,24 +1,16 @@
 //! The groups of a Google Workspace by the Directory API of the Admin SDK (scope
 //! `admin.directory.group.readonly`).
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use model::{
     clock::Timestamp,
     jws::{ClaimsSet, text},
 };
-use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::{GroupLookupError, MAX_PAGES, NamedGroups, ServiceAccount, bearer, json};
+use super::{DirectoryApi, GroupLookupError, MAX_PAGES, NamedGroups, ServiceAccount};
 use crate::http::Fetcher;
-
-/// The API, with an access token of the service account.
-pub(super) struct GoogleDirectory<'a> {
-    base: &'a Url,
-    bearer: HeaderValue,
-    fetcher: &'a Fetcher,
-}
 
 /// The response of `groups.list`; a person without groups has no `groups`.
 #[derive(Deserialize)]
@@ -41,89 +33,72 @@ struct Membership {
     is_member: bool,
 }
 
-// === impl GoogleDirectory ===
-
-impl<'a> GoogleDirectory<'a> {
-    pub(super) fn new(
-        base: &'a Url,
-        access_token: &SecretString,
-        fetcher: &'a Fetcher,
-    ) -> Result<Self, GroupLookupError> {
-        Ok(Self {
-            base,
-            bearer: bearer(access_token)?,
-            fetcher,
-        })
-    }
-
-    /// The addresses of the groups that a person is in, as far as rules name them. `groups.list` has those that the
-    /// person was added to; for the others that a rule names, `members.hasMember` tells whether one of their groups is in
-    /// it.
-    pub(super) async fn groups(
-        &self,
-        subject: &str,
-        named: &NamedGroups<'_>,
-    ) -> Result<Vec<String>, GroupLookupError> {
-        let mut groups = Vec::new();
-        let mut page_token = None;
-        for _ in 0..MAX_PAGES {
-            let url = self.list(subject, page_token.as_deref());
-            let page = json::<GroupPage>(&url, &self.bearer, self.fetcher).await;
-            // A person of another Workspace is unknown here, and may have been added to groups.
-            let Some(page) = unless(&[StatusCode::NOT_FOUND], page)? else {
-                break;
-            };
-            for group in &page.groups {
-                named.add(&group.email, &mut groups);
-            }
-            page_token = page.next_page_token;
-            if page_token.is_none() || named.are_all_in(&groups) {
-                break;
-            }
+/// The addresses of the groups that a person is in, as far as rules name them. `groups.list` has those that the
+/// person was added to; for the others that a rule names, `members.hasMember` tells whether one of their groups is in
+/// it.
+pub(super) async fn groups(
+    api: &DirectoryApi<'_>,
+    subject: &str,
+    named: &NamedGroups<'_>,
+) -> Result<Vec<String>, GroupLookupError> {
+    let mut groups = Vec::new();
+    let mut page_token = None;
+    for _ in 0..MAX_PAGES {
+        let page = api
+            .get::<GroupPage>(&list(api.base, subject, page_token.as_deref()))
+            .await;
+        // A person of another Workspace is unknown here, and may have been added to groups.
+        let Some(page) = unless(&[StatusCode::NOT_FOUND], page)? else {
+            break;
+        };
+        for group in &page.groups {
+            named.add(&group.email, &mut groups);
         }
-        let others = named
-            .literals
-            .iter()
-            .filter(|name| name.contains('@') && !groups.contains(name));
-        let others: Vec<_> = others.take(MAX_NESTED).cloned().collect();
-        for group in others {
-            let url = self.has_member(&group, subject);
-            let membership = json::<Membership>(&url, &self.bearer, self.fetcher).await;
-            let membership = unless(NOT_A_MEMBER, membership)?;
-            if membership.is_some_and(|membership| membership.is_member) {
-                groups.push(group);
-            }
+        page_token = page.next_page_token;
+        if page_token.is_none() || named.are_all_in(&groups) {
+            break;
         }
-        Ok(groups)
     }
-
-    fn list(&self, subject: &str, page_token: Option<&str>) -> Url {
-        let mut url = self.at(&["groups"]);
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("userKey", subject)
-            .append_pair("maxResults", MAX_RESULTS);
-        if let Some(token) = page_token {
-            query.append_pair("pageToken", token);
+    let others = named
+        .literals
+        .iter()
+        .filter(|name| name.contains('@') && !groups.contains(name));
+    let others: Vec<_> = others.take(MAX_NESTED).cloned().collect();
+    for group in others {
+        let url = at(api.base, &["groups", &group, "hasMember", subject]);
+        let membership = api.get::<Membership>(&url).await;
+        let membership = unless(NOT_A_MEMBER, membership)?;
+        if membership.is_some_and(|membership| membership.is_member) {
+            groups.push(group);
         }
-        drop(query);
-        url
     }
+    Ok(groups)
+}
 
-    fn has_member(&self, group: &str, subject: &str) -> Url {
-        self.at(&["groups", group, "hasMember", subject])
+/// `groups.list` of a person.
+fn list(base: &Url, subject: &str, page_token: Option<&str>) -> Url {
+    let mut url = at(base, &["groups"]);
+    let mut query = url.query_pairs_mut();
+    query
+        .append_pair("userKey", subject)
+        .append_pair("maxResults", MAX_RESULTS);
+    if let Some(token) = page_token {
+        query.append_pair("pageToken", token);
     }
+    drop(query);
+    url
+}
 
-    fn at(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        // The base is an http or https URL, which has a path.
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty()
-                .extend(["admin", "directory", "v1"])
-                .extend(segments);
-        }
-        url
+/// A resource of the API.
+fn at(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    // The base is an http or https URL, which has a path.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty()
+            .extend(["admin", "directory", "v1"])
+            .extend(segments);
     }
+    url
 }
 
 /// Whether the account gets an access token, with which it may list groups.
@@ -134,14 +109,12 @@ pub(crate) async fn probe(
     fetcher: &Fetcher,
 ) -> Result<(), GroupLookupError> {
     let bought = account.access_token(now, fetcher).await?;
-    let directory = GoogleDirectory::new(base, &bought.token, fetcher)?;
-    let mut url = directory.at(&["groups"]);
+    let api = DirectoryApi::new(base, &bought.token, fetcher)?;
+    let mut url = at(base, &["groups"]);
     url.query_pairs_mut()
         .append_pair("customer", OWN_CUSTOMER)
         .append_pair("maxResults", "1");
-    json::<GroupPage>(&url, &directory.bearer, fetcher)
-        .await
-        .map(drop)
+    api.get::<GroupPage>(&url).await.map(drop)
 }
 
 /// Whether a person has an account of a Workspace; others have no groups.

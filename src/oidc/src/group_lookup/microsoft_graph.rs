@@ -1,21 +1,11 @@
 //! Entra ID's groups by Microsoft Graph (`/me/transitiveMemberOf`, delegated permission `User.Read`).
 
-use http::HeaderValue;
 use model::jws::ClaimsSet;
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{GroupLookupError, MAX_PAGES, NamedGroups, bearer, json};
-use crate::http::Fetcher;
-
-/// The API, with the access token of one person.
-pub(super) struct MicrosoftGraph<'a> {
-    base: &'a Url,
-    bearer: HeaderValue,
-    fetcher: &'a Fetcher,
-}
+use super::{DirectoryApi, GroupLookupError, MAX_PAGES, NamedGroups};
 
 /// A page of directory objects. With `User.Read` alone, objects have nothing but their id and type.
 #[derive(Deserialize)]
@@ -30,56 +20,39 @@ struct DirectoryObject {
     id: String,
 }
 
-// === impl MicrosoftGraph ===
-
-impl<'a> MicrosoftGraph<'a> {
-    pub(super) fn new(
-        base: &'a Url,
-        access_token: &SecretString,
-        fetcher: &'a Fetcher,
-    ) -> Result<Self, GroupLookupError> {
-        Ok(Self {
-            base,
-            bearer: bearer(access_token)?,
-            fetcher,
-        })
-    }
-
-    /// The ids of the groups that the person is in, also by other groups, as far as rules name them.
-    pub(super) async fn groups(
-        &self,
-        named: &NamedGroups<'_>,
-    ) -> Result<Vec<String>, GroupLookupError> {
-        let mut groups = Vec::new();
-        let mut next = Some(self.first_page());
-        for _ in 0..MAX_PAGES {
-            let Some(url) = next else { break };
-            let page: Page = json(&url, &self.bearer, self.fetcher).await?;
-            for object in page.value {
-                named.add(&object.id, &mut groups);
-            }
-            if named.are_all_in(&groups) {
-                break;
-            }
-            next = page.next;
-            if next.as_ref().is_some_and(|next| !self.is_own(next)) {
-                return Err(GroupLookupError::OtherServer);
-            }
+/// The ids of the groups that the person is in, also by other groups, as far as rules name them.
+pub(super) async fn groups(
+    api: &DirectoryApi<'_>,
+    named: &NamedGroups<'_>,
+) -> Result<Vec<String>, GroupLookupError> {
+    let mut groups = Vec::new();
+    let mut next = Some(first_page(api.base));
+    for _ in 0..MAX_PAGES {
+        let Some(url) = next else { break };
+        let page: Page = api.get(&url).await?;
+        for object in page.value {
+            named.add(&object.id, &mut groups);
         }
-        Ok(groups)
+        if named.are_all_in(&groups) {
+            break;
+        }
+        next = page.next;
+        if next
+            .as_ref()
+            .is_some_and(|next| next.origin() != api.base.origin())
+        {
+            return Err(GroupLookupError::OtherServer);
+        }
     }
+    Ok(groups)
+}
 
-    fn first_page(&self) -> Url {
-        let mut url = self.base.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}/v1.0/me/transitiveMemberOf"));
-        url.set_query(Some(QUERY));
-        url
-    }
-
-    fn is_own(&self, page: &Url) -> bool {
-        page.origin() == self.base.origin()
-    }
+fn first_page(base: &Url) -> Url {
+    let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    url.set_path(&format!("{path}/v1.0/me/transitiveMemberOf"));
+    url.set_query(Some(QUERY));
+    url
 }
 
 /// Whether the ID token says that the person has groups which do not fit into it: by reference to another source

@@ -28,7 +28,7 @@ pub(super) struct Deviation {
     pub(super) text: String,
     /// No stored response was used where the case expects it.
     pub(super) is_stricter: bool,
-    /// The case presupposes what is missing.
+    /// The expectation is a precondition of the case, and not what the case tests.
     pub(super) is_presupposed: bool,
 }
 

@@ -50,7 +50,7 @@ pub(super) enum Departure {
     Different(String),
 }
 
-/// A request of the client, the response of the web server to it, and what is expected.
+/// One request of a case: its fields, the response that the web server has for it, and the expected outcome.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     pub(super) method: Method,
