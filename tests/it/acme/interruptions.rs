@@ -39,7 +39,8 @@ async fn a_lost_answer_does_not_order_a_second_certificate() {
         let losing = LosingForwarder::start(&settings, path).await;
         let directory = files.path().display();
         let acme = format!(
-            "directory = \"https://localhost:{}/dir\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n",
+            "directory = \"https://localhost:{}/dir\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n\
+             profile = \"default\"\n",
             losing.port
         );
         let gateway = AcmeGateway::start(files.path(), settings.http, settings.https, &acme);
