@@ -4,12 +4,13 @@
 //! set options there. The same script puts a display token into the URL fragment, where Jitsi's
 //! page reads tokens. Mobile apps fetch `config.js` itself, which gets the same options appended.
 //!
-//! The functions are pure: they map a response to a response.
+//! The functions map a response to a response, and wait for its body only.
 
 mod body;
 mod csp;
 mod headers;
 mod html;
+mod read_ahead;
 mod script;
 mod warnings;
 
@@ -17,12 +18,14 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, response::Parts};
+use http_body::Body;
 use serde_json::{Map, Value};
 
 use self::{
     body::Injection,
     headers::MediaKind,
-    html::{HtmlInjector, Selectors},
+    html::{HtmlInjector, KnownHeads, Selectors},
+    read_ahead::{ReadAhead, read_ahead},
     script::{InjectedScript, Overrides, ScriptTemplate},
     warnings::InjectionWarnings,
 };
@@ -37,6 +40,7 @@ pub struct Injector {
     script: ScriptTemplate,
     appendix: Bytes,
     selectors: Selectors,
+    known_heads: KnownHeads,
     warnings: Arc<InjectionWarnings>,
 }
 
@@ -70,6 +74,7 @@ impl Injector {
             appendix: overrides.appendix(),
             script: ScriptTemplate::new(&overrides),
             selectors: Selectors::new(),
+            known_heads: KnownHeads::default(),
             warnings: Arc::default(),
         }
     }
@@ -77,8 +82,45 @@ impl Injector {
     /// Injects the script into a response with Jitsi's page. Any other response (a redirect, an
     /// error, an image) passes unchanged.
     ///
-    /// The request must have been prepared by [`request_full_representation`].
-    pub fn inject_page<B>(
+    /// A page of the usual length is read whole first: its length is known then, and it is sent at once. A longer one
+    /// streams through. The request must have been prepared by [`request_full_representation`].
+    ///
+    /// # Errors
+    ///
+    /// The page broke off while it was read.
+    pub async fn inject_page<B>(
+        &self,
+        response: Response<B>,
+        identity: PageIdentity<'_>,
+    ) -> Result<Response<InjectedBody<B>>, B::Error>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (mut head, body) = response.into_parts();
+        if !self.is_injectable(&head, MediaKind::Html) {
+            return Ok(Response::from_parts(head, InjectedBody::unchanged(body)));
+        }
+        let script = self.script.render(identity);
+        headers::adapt_response(&mut head.headers, Some(&script));
+        // Without a body to read: the response to HEAD, for example.
+        let read = if body.is_end_stream() {
+            ReadAhead::Beginning(Bytes::new(), body)
+        } else {
+            read_ahead(body, USUAL_PAGE_BYTES).await?
+        };
+        let body = match read {
+            ReadAhead::Whole(page) => {
+                let page = self.known_heads.complete(page, &self.selectors, &script);
+                self.warnings.placed(page.placement);
+                InjectedBody::whole(page.parts)
+            }
+            ReadAhead::Beginning(ahead, body) => self.streaming(ahead, body, &script),
+        };
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// [`inject_page`](Self::inject_page) for a page of any length: it is sent as it comes.
+    pub fn inject_streaming_page<B>(
         &self,
         response: Response<B>,
         identity: PageIdentity<'_>,
@@ -87,8 +129,7 @@ impl Injector {
         let body = if self.is_injectable(&head, MediaKind::Html) {
             let script = self.script.render(identity);
             headers::adapt_response(&mut head.headers, Some(&script));
-            let warnings = Arc::clone(&self.warnings);
-            InjectedBody::new(body, Injection::Html(self.html(&script), warnings))
+            self.streaming(Bytes::new(), body, &script)
         } else {
             InjectedBody::unchanged(body)
         };
@@ -100,7 +141,8 @@ impl Injector {
         let (mut head, body) = response.into_parts();
         let body = if self.is_injectable(&head, MediaKind::JavaScript) {
             headers::adapt_response(&mut head.headers, None);
-            InjectedBody::new(body, Injection::Append(self.appendix.clone()))
+            let injection = Injection::Append(self.appendix.clone());
+            InjectedBody::new(Bytes::new(), body, injection)
         } else {
             InjectedBody::unchanged(body)
         };
@@ -118,6 +160,11 @@ impl Injector {
         obstacle.is_none()
     }
 
+    fn streaming<B>(&self, ahead: Bytes, body: B, script: &InjectedScript) -> InjectedBody<B> {
+        let injection = Injection::Html(self.html(script), Arc::clone(&self.warnings));
+        InjectedBody::new(ahead, body, injection)
+    }
+
     fn html(&self, script: &InjectedScript) -> HtmlInjector {
         HtmlInjector::new(&self.selectors, script)
     }
@@ -128,6 +175,9 @@ impl fmt::Debug for Injector {
         f.write_str("Injector")
     }
 }
+
+/// Jitsi's page has some 20 KiB, and 40 with a long `config.js`. A client that reads slowly holds as much memory.
+const USUAL_PAGE_BYTES: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests;

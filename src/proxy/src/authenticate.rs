@@ -58,9 +58,10 @@ impl Authenticator {
     }
 
     /// Before a page: asks the provider about the session of the request, if it was long ago.
-    pub(crate) async fn revalidate_if_overdue(&self, headers: &HeaderMap) {
-        if let Some(session) = self.session(headers) {
-            self.revalidations.revalidate_if_overdue(&session).await;
+    pub(crate) async fn revalidate_if_overdue(&self, opened: &OpenedSessions, headers: &HeaderMap) {
+        let member = self.member(opened, headers);
+        if let Some(Principal::Member(session)) = member.as_deref() {
+            self.revalidations.revalidate_if_overdue(session).await;
         }
     }
 

@@ -205,7 +205,9 @@ async fn call_handler(
         }
         Route::Home if worker.state.start == StartPage::Gateway || worker.jitsi().is_err() => {
             let authenticator = &worker.state.authenticator;
-            authenticator.revalidate_if_overdue(request.headers()).await;
+            authenticator
+                .revalidate_if_overdue(&worker.opened_sessions, request.headers())
+                .await;
             endpoints::start_page(worker, &request, responder)
         }
         Route::Home | Route::Asset => {

@@ -13,7 +13,7 @@ use crate::{
     request_context::{ContextError, TrustedProxy},
     shard_upstreams::ForwardingError,
     signalling::SignallingError,
-    upstream::UpstreamError,
+    upstream::{UpstreamBodyError, UpstreamError},
 };
 use model::{clock::Clock, route::Label};
 use observe::{
@@ -164,7 +164,9 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
             }
             metrics.count_upstream_failure(upstream, error.kind());
         }
-        RequestError::Forwarding(ForwardingError::Answer(_)) => {
+        RequestError::Forwarding(
+            ForwardingError::Answer(_) | ForwardingError::Body(UpstreamBodyError::Broken(_)),
+        ) => {
             metrics.count_upstream_failure(upstream, UpstreamFailure::InvalidResponse);
         }
         RequestError::Context(ContextError::TooManyRequests) => {
@@ -185,6 +187,7 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
         RequestError::Location(LocationError::TooManySockets) => {
             metrics.count_limit(LimitKind::Sockets);
         }
+        // Also a body that goes silent, which its lease counts.
         _ => {}
     }
 }

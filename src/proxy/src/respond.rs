@@ -29,7 +29,7 @@ use crate::{
     shard_upstreams::ForwardingError,
     signalling::SignallingError,
     store_client::StoreCallError,
-    upstream::UpstreamError,
+    upstream::{UpstreamBodyError, UpstreamError},
     web::WebError,
 };
 use model::{
@@ -172,9 +172,10 @@ impl RequestError {
                 LocationError::NoWebSocket => StatusCode::BAD_REQUEST,
                 LocationError::Refused(status) => *status,
             },
-            Self::Forwarding(ForwardingError::Upstream(UpstreamError::Timeout(_))) => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::Forwarding(
+                ForwardingError::Upstream(UpstreamError::Timeout(_))
+                | ForwardingError::Body(UpstreamBodyError::Silent),
+            ) => StatusCode::GATEWAY_TIMEOUT,
             Self::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_)))
             | Self::Body(Unread::Busy)
             | Self::Store(StoreCallError::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,

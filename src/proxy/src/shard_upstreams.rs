@@ -4,7 +4,9 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Response, uri::Authority};
 
-use crate::upstream::{FailureCounter, UpstreamError, UpstreamPool, UpstreamSettings};
+use crate::upstream::{
+    FailureCounter, UpstreamBodyError, UpstreamError, UpstreamPool, UpstreamSettings,
+};
 use crate::{
     Body, RequestError, request_context::ContextError, respond::terminated,
     signalling::SignallingError, state::JitsiBackend,
@@ -46,6 +48,9 @@ pub(crate) enum ForwardingError {
     /// It gave one that makes no sense.
     #[error("the upstream answered with {0}")]
     Answer(&'static str),
+    /// Its response, which is needed whole, broke off.
+    #[error(transparent)]
+    Body(#[from] UpstreamBodyError),
 }
 
 /// The room and the shard of an open connection.

@@ -1,6 +1,7 @@
 //! Upstreams that break HTTP: the client gets an error or a body that it sees as truncated, the connection
 //! is not used again, and the next request gets none of its bytes.
 
+mod pages;
 mod signalling;
 mod uploads;
 

@@ -31,11 +31,15 @@
 //! ```
 
 mod scanner;
+mod whole_page;
 
 use bytes::{Bytes, BytesMut};
 
 use self::scanner::{MetaPolicy, Position, Scanner};
-pub(super) use self::scanner::{ScriptPlacement, Selectors};
+pub(super) use self::{
+    scanner::{ScriptPlacement, Selectors},
+    whole_page::KnownHeads,
+};
 use super::{InjectedScript, csp};
 
 /// Inserts a script into an HTML page that arrives in chunks.
@@ -97,9 +101,7 @@ impl HtmlInjector {
         let Some(chunk) = splicer.complete_start(chunk) else {
             return Ok(Bytes::new());
         };
-        if !splicer.scanner.has_begun()
-            && UTF_16_MARKS.iter().any(|mark| chunk.starts_with(&mark[..]))
-        {
+        if !splicer.scanner.has_begun() && is_utf_16(&chunk) {
             self.state = State::Done(ScriptPlacement::Utf16);
             return Ok(chunk);
         }
@@ -182,28 +184,10 @@ impl Splicer {
         bytes.freeze()
     }
 
-    /// Replaces the tags of policies that would block the script, in bytes that begin at `from` of
-    /// the page. A tag is released whole, once it is complete.
+    /// [`allow_script`], with the policies found since the last call. A tag is released whole, once it is
+    /// complete.
     fn allow_script(&mut self, from: usize, bytes: Bytes, script: &InjectedScript) -> Bytes {
-        let policies = self.scanner.take_policies();
-        if policies.is_empty() {
-            return bytes;
-        }
-        let (mut changed, mut copied) = (BytesMut::with_capacity(bytes.len() + 128), 0);
-        for MetaPolicy { tag, content } in policies {
-            let place = (tag.start.checked_sub(from), tag.end.checked_sub(from));
-            if let (Some(start), Some(end)) = place
-                && let Some(unchanged) = bytes.get(copied..start)
-                && end <= bytes.len()
-                && let Some(tag) = csp::meta_tag_with_script(&content, script)
-            {
-                changed.extend_from_slice(unchanged);
-                changed.extend_from_slice(tag.as_bytes());
-                copied = end;
-            }
-        }
-        changed.extend_from_slice(bytes.get(copied..).unwrap_or_default());
-        changed.freeze()
+        allow_script(&self.scanner.take_policies(), from, bytes, script)
     }
 
     fn finish(mut self, script: &InjectedScript) -> (Bytes, ScriptPlacement) {
@@ -211,7 +195,10 @@ impl Splicer {
         if !self.start.is_empty() {
             return (self.start.freeze(), ScriptPlacement::Nowhere);
         }
-        if let Some(Position { offset, placement }) = self.scanner.finish() {
+        if let Some(Position {
+            offset, placement, ..
+        }) = self.scanner.finish()
+        {
             return (self.splice(offset, script), placement);
         }
         let rest = self.held.split().freeze();
@@ -220,7 +207,39 @@ impl Splicer {
     }
 }
 
-/// Byte order marks of UTF-16, whose markup is not ASCII (Encoding Standard § 6.1).
+/// Replaces the tags of policies that would block the script, in bytes that begin at `from` of the page.
+fn allow_script(
+    policies: &[MetaPolicy],
+    from: usize,
+    bytes: Bytes,
+    script: &InjectedScript,
+) -> Bytes {
+    if policies.is_empty() {
+        return bytes;
+    }
+    let (mut changed, mut copied) = (BytesMut::with_capacity(bytes.len() + 128), 0);
+    for MetaPolicy { tag, content } in policies {
+        let place = (tag.start.checked_sub(from), tag.end.checked_sub(from));
+        if let (Some(start), Some(end)) = place
+            && let Some(unchanged) = bytes.get(copied..start)
+            && end <= bytes.len()
+            && let Some(tag) = csp::meta_tag_with_script(content, script)
+        {
+            changed.extend_from_slice(unchanged);
+            changed.extend_from_slice(tag.as_bytes());
+            copied = end;
+        }
+    }
+    changed.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+    changed.freeze()
+}
+
+/// Whether the page is UTF-16, whose markup is not ASCII.
+fn is_utf_16(page: &[u8]) -> bool {
+    UTF_16_MARKS.iter().any(|mark| page.starts_with(&mark[..]))
+}
+
+/// Byte order marks of UTF-16 (Encoding Standard § 6.1).
 const UTF_16_MARKS: [&[u8; MARK_BYTES]; 2] = [b"\xfe\xff", b"\xff\xfe"];
 
 const MARK_BYTES: usize = 2;

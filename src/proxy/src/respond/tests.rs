@@ -165,6 +165,12 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
             false,
         ),
         (
+            ForwardingError::Body(UpstreamBodyError::Silent).into(),
+            504,
+            remote,
+            false,
+        ),
+        (
             StoreCallError::Failed(StoreError::Timeout).into(),
             503,
             remote,

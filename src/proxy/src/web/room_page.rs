@@ -11,6 +11,7 @@ use crate::{
     request_context::require_reading,
     respond::{Responder, append_cookies, login_path, redirect, redirect_to_sign_in},
     server::ClientBody,
+    shard_upstreams::ForwardingError,
     web::{
         assets::{Source, build_web_request, fetch_web},
         embedding::{allow_framing, place_of, show_in_room},
@@ -102,14 +103,10 @@ pub(crate) async fn answer(
         return redirect(StatusCode::SEE_OTHER, &address);
     }
     let (authenticator, headers) = (&worker.state.authenticator, visit.request.headers());
-    authenticator.revalidate_if_overdue(headers).await;
+    let opened = &worker.opened_sessions;
+    authenticator.revalidate_if_overdue(opened, headers).await;
     let rules = worker.rules();
-    let visitor = authenticator.visitor(
-        &worker.opened_sessions,
-        headers,
-        &visit.room,
-        &rules.integrations,
-    );
+    let visitor = authenticator.visitor(opened, headers, &visit.room, &rules.integrations);
     enter(worker, visit, visitor).await
 }
 
@@ -312,9 +309,9 @@ async fn show_room(
         Some(token) => inject::PageIdentity::Token(token),
         None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
     };
-    let mut answer = worker
-        .injector()
-        .inject_page(answer, visitor)
+    let completed = worker.injector().inject_page(answer, visitor).await;
+    let mut answer = completed
+        .map_err(ForwardingError::from)?
         .map(|body| Body::Completed(Box::new(body)));
     finish_head(worker, &visit.room, answer.headers_mut());
     append_cookies(&mut answer, visit.cookies);

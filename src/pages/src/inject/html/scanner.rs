@@ -64,6 +64,8 @@ pub(super) struct MetaPolicy {
 pub(super) struct Position {
     /// In bytes from the start of the page.
     pub(super) offset: usize,
+    /// The end of the tag that determines it. Later bytes do not.
+    pub(super) determined_by: usize,
     pub(super) placement: ScriptPlacement,
 }
 
@@ -171,6 +173,7 @@ impl Scanner {
         (position.placement == ScriptPlacement::BeforeLibrary && position.offset >= self.received)
             .then_some(Position {
                 offset: self.received,
+                determined_by: self.received,
                 placement: ScriptPlacement::AtEnd,
             })
     }
@@ -218,8 +221,10 @@ impl Search {
         move |element| {
             let search = self.clone();
             element.on_end_tag(Box::new(move |tag| {
-                let offset = tag.source_location().bytes().start;
-                search.stop_at(offset, ScriptPlacement::BeforeHeadEnd)
+                search.stop_at(
+                    tag.source_location().bytes(),
+                    ScriptPlacement::BeforeHeadEnd,
+                )
             }))?;
             Ok(())
         }
@@ -227,14 +232,20 @@ impl Search {
 
     fn find_library(self) -> impl FnMut(&mut Element<'_, '_>) -> HandlerResult + Send + 'static {
         move |element| {
-            let offset = element.source_location().bytes().start;
-            self.stop_at(offset, ScriptPlacement::BeforeLibrary)
+            self.stop_at(
+                element.source_location().bytes(),
+                ScriptPlacement::BeforeLibrary,
+            )
         }
     }
 
     /// Records the first place outside templates. The error stops the tokenizer.
-    fn stop_at(&self, offset: usize, placement: ScriptPlacement) -> HandlerResult {
-        let position = Position { offset, placement };
+    fn stop_at(&self, tag: Range<usize>, placement: ScriptPlacement) -> HandlerResult {
+        let position = Position {
+            offset: tag.start,
+            determined_by: tag.end,
+            placement,
+        };
         if self.open_templates.load(Ordering::Relaxed) > 0 || self.found.set(position).is_err() {
             return Ok(());
         }

@@ -24,8 +24,68 @@ fn inject(chunks: &[&[u8]]) -> Result<(String, ScriptPlacement), UnsafeHtml> {
     Ok((text.replace(&element, "[HERE]"), placement))
 }
 
+/// Injects into a page that has arrived whole: at once, with the head known, and as one chunk of a stream.
 fn inject_whole(document: &str) -> (String, ScriptPlacement) {
-    inject(&[document.as_bytes()]).unwrap()
+    let known = KnownHeads::default();
+    let scanned = complete(&known, document);
+    assert_eq!(complete(&known, document), scanned, "{document:?}");
+    assert_eq!(
+        inject(&[document.as_bytes()]).unwrap(),
+        scanned,
+        "{document:?}"
+    );
+    scanned
+}
+
+/// Completes a page; `[HERE]` stands for the script.
+fn complete(known: &KnownHeads, document: &str) -> (String, ScriptPlacement) {
+    let injector = Injector::new("https://meet.test", &Map::new());
+    let script = injector.script.render(PageIdentity::Token("token"));
+    let page = Bytes::copy_from_slice(document.as_bytes());
+    let page = known.complete(page, &injector.selectors, &script);
+    let text = String::from_utf8(page.parts.concat()).unwrap();
+    let element = String::from_utf8(script.element().to_vec()).unwrap();
+    (text.replace(&element, "[HERE]"), page.placement)
+}
+
+#[test]
+fn a_known_head_decides_for_pages_that_begin_with_it_only() {
+    let library = "<script src=\"libs/lib-jitsi-meet.js\">";
+    let first = format!("<head><title>a</title>{library}</script></head>");
+    for (page, expected) in [
+        (
+            format!("<head><title>a</title>{library}other"),
+            format!("<head><title>a</title>[HERE]{library}other"),
+        ),
+        (
+            format!("<head><title>b</title>{library}"),
+            format!("<head><title>b</title>[HERE]{library}"),
+        ),
+        // Shorter, and equal up to within the tag.
+        (
+            "<head><title>a</title><script src=\"libs/x.js\"></script></head>".to_owned(),
+            "<head><title>a</title><script src=\"libs/x.js\"></script>[HERE]</head>".to_owned(),
+        ),
+        (
+            "<head><title>a</title>".to_owned(),
+            "<head><title>a</title>[HERE]".to_owned(),
+        ),
+        (
+            format!("<!-- {first} --><head></head>"),
+            format!("<!-- {first} --><head>[HERE]</head>"),
+        ),
+    ] {
+        let known = KnownHeads::default();
+        complete(&known, &first);
+        assert_eq!(complete(&known, &page).0, expected);
+        // In the other order, too.
+        let known = KnownHeads::default();
+        complete(&known, &page);
+        assert_eq!(
+            complete(&known, &first),
+            complete(&KnownHeads::default(), &first)
+        );
+    }
 }
 
 #[test]
