@@ -95,7 +95,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
-    os.environ["_RJEM_MALLOC_CONF"] = ALLOCATOR
+    os.environ["MALLOC_CONF"] = ALLOCATOR
     figures = {one.name: {} for one in chosen}
     upstream = stand_ins.start()
     measures = [count_instructions] + ([] if options.skip_syscalls else [count_syscalls])

@@ -7,10 +7,9 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
-# The allocator of Rust code, and the C library's, which C code may use.
+# Of jemalloc, which Rust code calls by the last two and C code by the others.
 ALLOCATING = {
-    "_rjem_malloc", "_rjem_calloc", "_rjem_realloc", "_rjem_mallocx", "_rjem_rallocx",
-    "malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc",
+    "malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc", "mallocx", "rallocx",
 }
 
 # What one thread did.

@@ -25,7 +25,7 @@ use self::{
     body::Injection,
     headers::MediaKind,
     html::{HtmlInjector, KnownHeads, Selectors},
-    read_ahead::{ReadAhead, read_ahead},
+    read_ahead::{Chunks, ReadAhead, read_ahead},
     script::{InjectedScript, Overrides, ScriptTemplate},
     warnings::InjectionWarnings,
 };
@@ -104,17 +104,17 @@ impl Injector {
         headers::adapt_response(&mut head.headers, Some(&script));
         // Without a body to read: the response to HEAD, for example.
         let read = if body.is_end_stream() {
-            ReadAhead::Beginning(Bytes::new(), body)
+            ReadAhead::Beginning(Chunks::default(), body)
         } else {
             read_ahead(body, USUAL_PAGE_BYTES).await?
         };
         let body = match read {
             ReadAhead::Whole(page) => {
-                let page = self.known_heads.complete(page, &self.selectors, &script);
-                self.warnings.placed(page.placement);
-                InjectedBody::whole(page.parts)
+                let (page, placement) = self.known_heads.complete(page, &self.selectors, &script);
+                self.warnings.placed(placement);
+                InjectedBody::whole(page)
             }
-            ReadAhead::Beginning(ahead, body) => self.streaming(ahead, body, &script),
+            ReadAhead::Beginning(ahead, body) => self.streaming(ahead.join(), body, &script),
         };
         Ok(Response::from_parts(head, body))
     }

@@ -27,7 +27,7 @@ enum Source<B> {
         body: B,
     },
     /// The upstream's body was read to its end.
-    Memory(std::array::IntoIter<Bytes, 3>),
+    Memory(Bytes),
 }
 
 /// Why the body broke off.
@@ -77,9 +77,9 @@ impl<B> InjectedBody<B> {
     }
 
     /// A body that is in memory, with its injection.
-    pub(super) fn whole(parts: [Bytes; 3]) -> Self {
+    pub(super) fn whole(body: Bytes) -> Self {
         Self {
-            source: Source::Memory(parts.into_iter()),
+            source: Source::Memory(body),
             state: State::Unchanged,
         }
     }
@@ -100,8 +100,9 @@ where
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(ahead)))))
             }
             Self::Upstream { body, .. } => Pin::new(body).poll_frame(context),
-            Self::Memory(parts) => {
-                Poll::Ready(parts.find(|part| !part.is_empty()).map(Frame::data).map(Ok))
+            Self::Memory(body) => {
+                let body = std::mem::take(body);
+                Poll::Ready(non_empty(body).map(Ok))
             }
         }
     }
@@ -109,7 +110,7 @@ where
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Upstream { ahead, body } => ahead.is_empty() && body.is_end_stream(),
-            Self::Memory(parts) => length(parts) == 0,
+            Self::Memory(body) => body.is_empty(),
         }
     }
 
@@ -117,13 +118,9 @@ where
         match self {
             // Nothing is read ahead of a body that stays unchanged.
             Self::Upstream { body, .. } => body.size_hint(),
-            Self::Memory(parts) => SizeHint::with_exact(length(parts)),
+            Self::Memory(body) => SizeHint::with_exact(body.len() as u64),
         }
     }
-}
-
-fn length(parts: &std::array::IntoIter<Bytes, 3>) -> u64 {
-    parts.as_slice().iter().map(|part| part.len() as u64).sum()
 }
 
 impl<B> Body for InjectedBody<B>

@@ -159,8 +159,9 @@ impl<S: Service> ConnectionServer<S> {
 /// A load balancer sends the header first; a TCP health check that sends none is cut.
 const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What waits for the socket as TLS records: two of the largest. A client that does not read keeps it full.
-const TLS_BUFFER_BYTES: usize = 32 * 1024;
+/// What waits for the socket as TLS records: four of the largest, so that a room's page is one write. A client that does
+/// not read keeps it full.
+const TLS_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Slow phones on bad networks need two seconds.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::Map;
 
 use super::{
-    super::{Injector, PageIdentity},
+    super::{Injector, PageIdentity, read_ahead::Chunks},
     scanner::MAX_MEMORY,
     *,
 };
@@ -41,11 +41,25 @@ fn inject_whole(document: &str) -> (String, ScriptPlacement) {
 fn complete(known: &KnownHeads, document: &str) -> (String, ScriptPlacement) {
     let injector = Injector::new("https://meet.test", &Map::new());
     let script = injector.script.render(PageIdentity::Token("token"));
-    let page = Bytes::copy_from_slice(document.as_bytes());
-    let page = known.complete(page, &injector.selectors, &script);
-    let text = String::from_utf8(page.parts.concat()).unwrap();
+    let complete = |length: usize| {
+        let mut page = Chunks::default();
+        for chunk in document.as_bytes().chunks(length) {
+            page.push(Bytes::copy_from_slice(chunk));
+        }
+        let (page, placement) = known.complete(page, &injector.selectors, &script);
+        (String::from_utf8(page.to_vec()).unwrap(), placement)
+    };
+    let (text, placement) = complete(document.len().max(1));
+    // The second time the head is known.
+    for length in [1, 7, document.len().max(1)] {
+        assert_eq!(
+            complete(length),
+            (text.clone(), placement),
+            "{document:?} in chunks of {length}"
+        );
+    }
     let element = String::from_utf8(script.element().to_vec()).unwrap();
-    (text.replace(&element, "[HERE]"), page.placement)
+    (text.replace(&element, "[HERE]"), placement)
 }
 
 #[test]
@@ -61,7 +75,8 @@ fn a_known_head_decides_for_pages_that_begin_with_it_only() {
             format!("<head><title>b</title>{library}"),
             format!("<head><title>b</title>[HERE]{library}"),
         ),
-        // Shorter, and equal up to within the tag.
+        // Shorter, and equal up to within a tag.
+        ("<head><title>a".to_owned(), "<head><title>a".to_owned()),
         (
             "<head><title>a</title><script src=\"libs/x.js\"></script></head>".to_owned(),
             "<head><title>a</title><script src=\"libs/x.js\"></script>[HERE]</head>".to_owned(),

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{
     InjectedScript, MARK_BYTES, MetaPolicy, Position, Scanner, ScriptPlacement, Selectors,
     allow_script, is_utf_16,
 };
+use crate::inject::read_ahead::Chunks;
 
 /// The head of the page that was scanned last.
 ///
@@ -35,37 +36,29 @@ struct ScriptPlace {
     policies: Arc<[MetaPolicy]>,
 }
 
-/// A page with the script, in parts that share the memory of the page.
-pub(in crate::inject) struct CompletedPage {
-    pub(in crate::inject) parts: [Bytes; 3],
-    pub(in crate::inject) placement: ScriptPlacement,
-}
-
 // === impl KnownHeads ===
 
 impl KnownHeads {
-    /// Inserts the script.
+    /// Inserts the script. The page is in one piece: the HTTP library sends several in several writes.
     pub(in crate::inject) fn complete(
         &self,
-        page: Bytes,
+        page: Chunks,
         selectors: &Selectors,
         script: &InjectedScript,
-    ) -> CompletedPage {
+    ) -> (Bytes, ScriptPlacement) {
         let known = self.0.load();
-        if let Some(known) = known.as_ref().filter(|known| known.begins(&page)) {
-            return known.place.complete(page, script);
+        if let Some(known) = known.as_ref().filter(|it| page.starts_with(&it.bytes)) {
+            return known.place.complete(&page, script);
         }
+        let page = page.join();
         match scan(&page, selectors) {
             Ok(place) => {
                 if let Some(known) = KnownHead::of(&page, &place) {
                     self.0.store(Some(Arc::new(known)));
                 }
-                place.complete(page, script)
+                place.complete(&page.into(), script)
             }
-            Err(placement) => CompletedPage {
-                parts: [page, Bytes::new(), Bytes::new()],
-                placement,
-            },
+            Err(placement) => (page, placement),
         }
     }
 }
@@ -85,22 +78,28 @@ impl KnownHead {
             place: place.clone(),
         })
     }
-
-    fn begins(&self, page: &[u8]) -> bool {
-        page.starts_with(&self.bytes)
-    }
 }
 
 // === impl ScriptPlace ===
 
 impl ScriptPlace {
-    fn complete(&self, mut page: Bytes, script: &InjectedScript) -> CompletedPage {
-        let before = page.split_to(self.position.offset.min(page.len()));
-        let before = allow_script(&self.policies, 0, before, script);
-        CompletedPage {
-            parts: [before, script.element().clone(), page],
-            placement: self.position.placement,
+    fn complete(&self, page: &Chunks, script: &InjectedScript) -> (Bytes, ScriptPlacement) {
+        let Position {
+            offset, placement, ..
+        } = self.position;
+        let element = script.element();
+        let mut text = BytesMut::with_capacity(page.length() + element.len());
+        for piece in page.range(0..offset) {
+            text.extend_from_slice(piece);
         }
+        if !self.policies.is_empty() {
+            text = allow_script(&self.policies, 0, text.freeze(), script).into();
+        }
+        text.extend_from_slice(element);
+        for piece in page.range(offset..page.length()) {
+            text.extend_from_slice(piece);
+        }
+        (text.freeze(), placement)
     }
 }
 
