@@ -132,10 +132,12 @@ fn embed(value: &Value) -> String {
 
 /// Appends what [`embed`] returns.
 fn push_embedded(text: &mut String, value: &Value) {
-    let json = value.to_string();
+    // Infallible: the keys of a `Value` are strings. Its `Display` costs twice as much.
+    let json = serde_json::to_string(value).expect("a Value is JSON");
     // The characters to escape occur in JSON within strings only.
     let mut rest = json.as_str();
-    while let Some(at) = rest.find(|c: char| !is_embeddable(c)) {
+    // The first byte that is not embeddable begins a character.
+    while let Some(at) = rest.bytes().position(|byte| !is_embeddable(byte)) {
         let (plain, tail) = rest.split_at(at);
         text.push_str(plain);
         let mut tail = tail.chars();
@@ -149,8 +151,8 @@ fn push_embedded(text: &mut String, value: &Value) {
     text.push_str(rest);
 }
 
-const fn is_embeddable(c: char) -> bool {
-    matches!(c, ' '..='~') && !matches!(c, '<' | '>' | '&')
+const fn is_embeddable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'<' | b'>' | b'&')
 }
 
 /// The source without indentation and comment lines. It has no string literal over several lines.
