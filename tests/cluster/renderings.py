@@ -1,0 +1,67 @@
+"""What is checked: the chart with each of its examples, and each overlay of kustomize."""
+
+import re
+import textwrap
+
+import yaml
+
+import manifests
+from chart import CASES, CHART
+from kustomize import KUSTOMIZE
+from suite import ROOT
+
+# What an operator changes in an upgrade; every example has all of it.
+CHANGE = {
+    "commonLabels": {"example.org/changed": "yes"},
+    "podAnnotations": {"example.org/changed": "yes"},
+    "resources": {"limits": {"memory": "300Mi"}},
+    "service": {"annotations": {"example.org/changed": "yes"}},
+    "probes": {"startupSeconds": 40},
+}
+
+# The name of the release in all checks.
+RELEASE = "meet"
+
+# Namespaces and objects that examples name and do not create.
+NAMESPACES = ["jitsi", "argocd", "gateways"]
+NEEDED = [
+    {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "front-door"}, "value": 1000},
+]
+
+
+def charts():
+    """The examples of the chart, and the values in the documents: name → values."""
+    found = {file.name.removesuffix("-values.yaml"): yaml.safe_load(file.read_text()) for file in CASES}
+    document = (ROOT / "docs" / "kubernetes.md").read_text()
+    blocks = re.findall(r"<!-- file: values.yaml -->\n *```yaml\n(.*?)^ *```", document, re.M | re.S)
+    return found | {"documented": yaml.safe_load(textwrap.dedent(blocks[0]))}
+
+
+def overlays():
+    return sorted(folder for folder in (KUSTOMIZE / "overlays").iterdir())
+
+
+def prepare(cluster, namespace):
+    """Creates what has to be there before the gateway."""
+    for name in [namespace, *NAMESPACES]:
+        cluster.create_namespace(name)
+    for thing in NEEDED:
+        cluster.request("POST", cluster.path_of(thing["apiVersion"], thing["kind"], ""), thing)
+
+
+def arguments(directory, *layers):
+    """Writes values to files of a directory; returns the options of Helm that name them."""
+    options = []
+    for number, values in enumerate(layers):
+        file = directory / f"values-{number}.yaml"
+        file.write_text(yaml.safe_dump(values))
+        options.append(f"--values={file}")
+    return options
+
+
+def rendered(cluster, namespace, options, helm="helm4", hooks=False):
+    """The objects of the chart, without the pods of `helm test`, which Argo CD does not create either."""
+    code, text = cluster.run(helm, "template", RELEASE, CHART, "--namespace", namespace, *options, *([] if hooks else ["--no-hooks"]))
+    if code:
+        raise RuntimeError(text)
+    return manifests.load(text)
