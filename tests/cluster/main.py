@@ -9,7 +9,7 @@ from client import Cluster
 from control_plane import ControlPlane
 from suite import Suite
 
-PARTS = ["releases", "applied", "admission", "examples"]
+PARTS = ["releases", "applied", "admission", "fields"]
 
 
 def main():

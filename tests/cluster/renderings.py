@@ -5,6 +5,7 @@ import textwrap
 
 import yaml
 
+import examples
 import manifests
 from chart import CASES, CHART
 from kustomize import KUSTOMIZE
@@ -30,11 +31,11 @@ NEEDED = [
 
 
 def charts():
-    """The examples of the chart, and the values in the documents: name → values."""
+    """The examples of the chart, the values in the documents, and those for Argo CD and Flux: name → values."""
     found = {file.name.removesuffix("-values.yaml"): yaml.safe_load(file.read_text()) for file in CASES}
     document = (ROOT / "docs" / "kubernetes.md").read_text()
     blocks = re.findall(r"<!-- file: values.yaml -->\n *```yaml\n(.*?)^ *```", document, re.M | re.S)
-    return found | {"documented": yaml.safe_load(textwrap.dedent(blocks[0]))}
+    return found | {"documented": yaml.safe_load(textwrap.dedent(blocks[0]))} | examples.values()
 
 
 def overlays():

@@ -16,8 +16,8 @@ CASES = sorted((CHART / "ci").glob("*-values.yaml"))
 HELMS = ["helm3", "helm4"]
 
 
-def render(suite, helm, values, *more):
-    return run(suite.tool(helm), "template", "meet", CHART, "--namespace", "meet", "-f", values, *more)
+def render(suite, helm, values, *more, release="meet"):
+    return run(suite.tool(helm), "template", release, CHART, "--namespace", "meet", "-f", values, *more)
 
 
 def check(suite):
