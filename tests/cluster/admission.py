@@ -65,7 +65,7 @@ def cases(cluster):
         namespace = f"admission-{label}"
         with tempfile.TemporaryDirectory() as directory:
             options = renderings.arguments(pathlib.Path(directory), values)
-            yield label, namespace, renderings.rendered(cluster, namespace, options, hooks=True)
+            yield label, namespace, renderings.rendered(cluster, namespace, options)
     for folder in renderings.overlays():
         things = kustomized(cluster, folder)
         yield f"overlay {folder.name}", things[0]["metadata"]["namespace"], things

@@ -5,10 +5,8 @@ import tempfile
 
 import manifests
 import renderings
-from client import MANAGER, named
+from client import MANAGER, SCALED, named
 
-# What an autoscaler sets.
-SCALED = 5
 
 
 def check(suite, cluster):
@@ -20,8 +18,8 @@ def check(suite, cluster):
             second = renderings.arguments(pathlib.Path(directory), values, renderings.CHANGE)
             steps(
                 suite, cluster, f"applied {label}", namespace,
-                lambda options=first: renderings.rendered(cluster, namespace, options),
-                lambda options=second: renderings.rendered(cluster, namespace, options),
+                lambda options=first: renderings.by_argocd(renderings.rendered(cluster, namespace, options)),
+                lambda options=second: renderings.by_argocd(renderings.rendered(cluster, namespace, options)),
             )
     for folder in renderings.overlays():
         things = kustomized(cluster, folder)
@@ -67,11 +65,6 @@ def client_side(suite, cluster, folder):
     suite.check(f"{label}: kubectl delete --kustomize", [text] if code else [])
 
 
-def is_hook(thing):
-    """Argo CD deletes such an object and creates it again, at each sync."""
-    return "argocd.argoproj.io/hook" in thing["metadata"].get("annotations", {})
-
-
 def steps(suite, cluster, label, namespace, first, second):
     """`first` and `second` render the objects anew at each call, before and after an upgrade."""
     suite.check(f"{label}: applied", lambda: cluster.apply(first()))
@@ -79,7 +72,7 @@ def steps(suite, cluster, label, namespace, first, second):
     suite.check(f"{label}: no difference", lambda: difference(cluster, first()))
 
     def without_hooks():
-        return [thing for thing in second() if not is_hook(thing)]
+        return [thing for thing in second() if not renderings.is_argocd_hook(thing)]
 
     old = generation(cluster, namespace, first())
     suite.check(f"{label}: applied after a change", lambda: cluster.apply(without_hooks()))
@@ -130,13 +123,8 @@ def generation(cluster, namespace, things):
 def scaled(cluster, namespace, things):
     """The objects are applied again after the autoscaler has scaled the Deployment."""
     name = deployment(things)["metadata"]["name"]
-    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
-    change = {"spec": {"replicas": SCALED}}
-    query = "fieldManager=kube-controller-manager"
-    status, answer, _ = cluster.request("PATCH", f"{path}/scale?{query}", change, "application/merge-patch+json")
-    complaints = [answer["message"]] if status != 200 else []
-    complaints += cluster.apply(things) + difference(cluster, things)
-    replicas = cluster.request("GET", path)[1]["spec"]["replicas"]
+    complaints = cluster.scale(namespace, name) + cluster.apply(things) + difference(cluster, things)
+    replicas = cluster.replicas(namespace, name)
     return complaints + ([f"{replicas} replicas"] if replicas != SCALED else [])
 
 

@@ -20,6 +20,11 @@ POD_SECURITY = "restricted"
 # Who applies objects. Argo CD uses this name.
 MANAGER = "argocd-controller"
 
+DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
+
+# The number of replicas that the autoscaler of these tests wants; no example has it.
+SCALED = 5
+
 # Seconds in which objects of new definitions have to be served.
 SERVED = 60
 
@@ -115,6 +120,15 @@ class Cluster:
         path = f"{self.path_of(thing['apiVersion'], thing['kind'], namespace)}?dryRun=All&fieldValidation=Strict"
         status, answer, warnings = self.request("POST", path, thing)
         return warnings + ([answer["message"]] if status != 201 else []), answer
+
+    def scale(self, namespace, name):
+        """Scales a Deployment as an autoscaler does; returns complaints."""
+        path = f"{DEPLOYMENTS.format(namespace)}/{name}/scale?fieldManager=kube-controller-manager"
+        status, answer, warnings = self.request("PATCH", path, {"spec": {"replicas": SCALED}}, "application/merge-patch+json")
+        return warnings + ([answer["message"]] if status != 200 else [])
+
+    def replicas(self, namespace, name):
+        return self.request("GET", f"{DEPLOYMENTS.format(namespace)}/{name}")[1]["spec"]["replicas"]
 
     def resources(self):
         """Every resource that can be listed: (path, is it in namespaces, kind, name)."""

@@ -39,7 +39,7 @@ def rendered_kinds(cluster):
     for values in renderings.charts().values():
         with tempfile.TemporaryDirectory() as directory:
             options = renderings.arguments(pathlib.Path(directory), values)
-            things += renderings.rendered(cluster, namespace, options, hooks=True)
+            things += renderings.rendered(cluster, namespace, options)
     for thing in things:
         if thing["kind"] not in found or len(str(thing)) > len(str(found[thing["kind"]])):
             found[thing["kind"]] = thing

@@ -6,19 +6,21 @@ import tempfile
 import yaml
 
 import renderings
+from applied import deployment
 from chart import CHART, HELMS
-from client import intended, named
+from client import SCALED, intended, named
 
 
 def check(suite, cluster):
     for label, values in renderings.charts().items():
-        # A Job cannot be changed. Argo CD deletes and creates it at each sync; Helm does not.
-        values = {**values, "doctor": {**values.get("doctor", {}), "argocd": False}}
         for helm in HELMS:
             namespace = f"{helm}-{label}"
             renderings.prepare(cluster, namespace)
             with tempfile.TemporaryDirectory() as directory:
                 Life(suite, cluster, helm, namespace, pathlib.Path(directory), values).check(f"release {label}, {helm}")
+    for helm in HELMS:
+        doctor(suite, cluster, helm)
+        autoscaler(suite, cluster, helm)
     warnings(suite, cluster)
 
 
@@ -42,6 +44,9 @@ class Life:
         self.suite.check(f"{label}: what it rendered is what is there after the upgrade", lambda: self.drift())
         self.suite.check(f"{label}: rollback", self.command("rollback", renderings.RELEASE, "1"))
         self.suite.check(f"{label}: the rollback restores every object", lambda: restored(installed, self.added(before)))
+        for kind, namespace, name in installed:
+            if kind == "HorizontalPodAutoscaler":
+                self.suite.check(f"{label}: an upgrade leaves the number of replicas to the autoscaler", lambda n=name: self.scaled(n))
         self.suite.check(f"{label}: uninstall", self.command("uninstall", renderings.RELEASE))
         self.suite.check(f"{label}: it leaves nothing", lambda: [f"left: {key}" for key in self.left(before)])
         missing = set(before) - set(self.cluster.everything())
@@ -59,8 +64,15 @@ class Life:
         return {key: thing for key, thing in self.left(before).items() if thing.get("type") != "helm.sh/release.v1"}
 
     def as_rendered(self, installed):
-        wanted = {named(thing, self.namespace) for thing in renderings.rendered(self.cluster, self.namespace, self.first, self.helm)}
+        things = renderings.rendered(self.cluster, self.namespace, self.first, self.helm)
+        wanted = {named(thing, self.namespace) for thing in renderings.by_helm(things)}
         return [f"missing: {key}" for key in wanted - set(installed)] + [f"beside: {key}" for key in set(installed) - wanted]
+
+    def scaled(self, name):
+        complaints = self.cluster.scale(self.namespace, name)
+        complaints += self.command("upgrade", renderings.RELEASE, CHART, *self.second)
+        replicas = self.cluster.replicas(self.namespace, name)
+        return complaints + ([f"{replicas} replicas"] if replicas != SCALED else [])
 
     def drift(self):
         """What the helm-controller of Flux compares: the manifest of the release, applied without keeping it."""
@@ -92,6 +104,43 @@ def restored(before, after):
         if old != new:
             complaints.append(f"{key}:\n{yaml.safe_dump(old)}\nbecame\n{yaml.safe_dump(new)}")
     return complaints
+
+
+def doctor(suite, cluster, helm):
+    """`helm test` runs the doctor, which never starts here; its pod stays, with its log, until the next test."""
+    namespace = f"{helm}-doctor"
+    renderings.prepare(cluster, namespace)
+    before = cluster.everything()
+    common = ("--namespace", namespace)
+    with tempfile.TemporaryDirectory() as directory:
+        options = renderings.arguments(pathlib.Path(directory), renderings.charts()["minimal"])
+        suite.check(f"doctor, {helm}: install", cluster.complaints(helm, "install", renderings.RELEASE, CHART, *common, *options))
+    pods = []
+    for number in ("first", "second"):
+        code, text = cluster.run(helm, "test", renderings.RELEASE, "--timeout", "1s", *common)
+        found = [thing for (kind, place, _), thing in cluster.everything().items() if (kind, place) == ("Pod", namespace)]
+        pods.append(found)
+        suite.check(f"doctor, {helm}: the {number} helm test creates one pod, and fails because it does not end", [] if code and len(found) == 1 else [text])
+    suite.check(f"doctor, {helm}: the second pod replaces the first", [] if pods[0][0]["metadata"]["uid"] != pods[1][0]["metadata"]["uid"] else pods)
+    suite.check(f"doctor, {helm}: uninstall", cluster.complaints(helm, "uninstall", renderings.RELEASE, *common))
+    left = sorted(set(cluster.everything()) - set(before))
+    suite.check(f"doctor, {helm}: the pod of the failed test is all that is left", [] if left == [named(pods[1][0] | {"kind": "Pod"}, namespace)] else left)
+
+
+def autoscaler(suite, cluster, helm):
+    """An autoscaler is added to a running release."""
+    namespace = f"{helm}-autoscaler"
+    renderings.prepare(cluster, namespace)
+    values = {**renderings.charts()["redis"], "autoscaling": {"enabled": False}, "replicaCount": 3}
+    with tempfile.TemporaryDirectory() as directory:
+        life = Life(suite, cluster, helm, namespace, pathlib.Path(directory), values)
+        life.second = renderings.arguments(pathlib.Path(directory), values, {"autoscaling": {"enabled": True}})
+        suite.check(f"autoscaler, {helm}: install", life.command("install", renderings.RELEASE, CHART, *life.first))
+        name = deployment(renderings.rendered(cluster, namespace, life.first))["metadata"]["name"]
+        complaints = life.scaled(name)
+    # Helm 3 removes `replicas`, which then has its default. Server-side apply leaves a number that another has set.
+    wanted = ["1 replicas"] if helm == "helm3" else []
+    suite.check(f"autoscaler, {helm}: an upgrade adds it, with the effect on pods that is documented", [] if complaints == wanted else complaints)
 
 
 def warnings(suite, cluster):

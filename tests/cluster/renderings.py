@@ -60,9 +60,28 @@ def arguments(directory, *layers):
     return options
 
 
-def rendered(cluster, namespace, options, helm="helm4", hooks=False):
-    """The objects of the chart, without the pods of `helm test`, which Argo CD does not create either."""
-    code, text = cluster.run(helm, "template", RELEASE, CHART, "--namespace", namespace, *options, *([] if hooks else ["--no-hooks"]))
+def rendered(cluster, namespace, options, helm="helm4"):
+    """All objects of the chart, hooks included."""
+    code, text = cluster.run(helm, "template", RELEASE, CHART, "--namespace", namespace, *options)
     if code:
         raise RuntimeError(text)
     return manifests.load(text)
+
+
+def annotated(thing, name):
+    return name in thing["metadata"].get("annotations", {})
+
+
+def by_helm(things):
+    """What `helm install` creates."""
+    return [thing for thing in things if not annotated(thing, "helm.sh/hook")]
+
+
+def by_argocd(things):
+    """What Argo CD syncs: hooks of its own, and none of `helm test` (its gitops-engine, pkg/sync/hook/hook.go)."""
+    return [thing for thing in things if not annotated(thing, "helm.sh/hook") or is_argocd_hook(thing)]
+
+
+def is_argocd_hook(thing):
+    """Argo CD deletes such an object and creates it again, at each sync."""
+    return annotated(thing, "argocd.argoproj.io/hook")
