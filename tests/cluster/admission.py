@@ -1,4 +1,4 @@
-"""Pods are judged by the API server: Pod Security `restricted`, no token, no rights in the cluster."""
+"""Admission of pods by the API server: Pod Security `restricted`, no token, no rights in the cluster."""
 
 import copy
 import pathlib
@@ -98,7 +98,7 @@ def refused(cluster, pod, namespace, change, text):
 
 
 def rules(cluster, namespace, name):
-    """What the account of this name may do in its namespace."""
+    """The rights of the account of this name in its namespace."""
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     status, answer, _ = cluster.request("POST", path, review, user=f"system:serviceaccount:{namespace}:{name}")

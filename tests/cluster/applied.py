@@ -1,4 +1,4 @@
-"""Server-side apply of the same objects a second time changes nothing, which is how Argo CD and Flux define drift."""
+"""Drift as Argo CD and Flux define it: server-side apply of the same objects a second time changes nothing."""
 
 import pathlib
 import tempfile

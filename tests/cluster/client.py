@@ -17,7 +17,7 @@ WARNING = re.compile(r"^Warning:|warnings\.go|level=WARN", re.M)
 # Namespaces enforce this level of Pod Security, and warn of workloads whose pods they would refuse.
 POD_SECURITY = "restricted"
 
-# Who applies objects. Argo CD uses this name.
+# The field manager of server-side apply; Argo CD has this name.
 MANAGER = "argocd-controller"
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
@@ -28,7 +28,7 @@ SCALED = 5
 # Seconds in which objects of new definitions have to be served.
 SERVED = 60
 
-# What the API server itself writes while it runs: its lease, and an object for the address of each Service.
+# Resources that the API server writes by itself: events, its lease, and the address of each Service.
 VOLATILE = {"events", "leases", "ipaddresses"}
 
 
@@ -116,7 +116,7 @@ class Cluster:
         return response.status, json.loads(response.read()), response.headers.get_all("Warning", [])
 
     def try_out(self, thing, namespace):
-        """Creates an object without keeping it, with strict validation; returns complaints and what would be kept."""
+        """Creates an object without keeping it, with strict validation; returns complaints and the object as it would be kept."""
         path = f"{self.path_of(thing['apiVersion'], thing['kind'], namespace)}?dryRun=All&fieldValidation=Strict"
         status, answer, warnings = self.request("POST", path, thing)
         return warnings + ([answer["message"]] if status != 201 else []), answer
@@ -164,7 +164,7 @@ def named(thing, namespace):
 
 
 def intended(thing):
-    """An object without what the API server adds to each version of it."""
+    """An object without the metadata that the API server sets, and without a status."""
     server = {"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"}
     metadata = {key: value for key, value in thing["metadata"].items() if key not in server}
     return {**thing, "metadata": metadata, "status": None}

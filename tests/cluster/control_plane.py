@@ -13,6 +13,9 @@ from suite import run
 # Seconds in which the API server has to be ready. It needs about ten on an idle machine.
 START = 180
 
+# Seconds in which a server has to stop, before it is killed.
+STOP = 30
+
 # The networks of Services; both families, for `ipFamilyPolicy: PreferDualStack`.
 SERVICES = "10.96.0.0/16,fd00:96::/112"
 
@@ -40,7 +43,11 @@ class ControlPlane:
     def __exit__(self, *_):
         for process in reversed(self.processes):
             process.terminate()
-            process.wait()
+            try:
+                process.wait(STOP)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self.temporary.cleanup()
 
     def connection(self):

@@ -1,4 +1,4 @@
-"""Fields are those of the definitions that the API server has: Kubernetes' own, and those of other projects."""
+"""Fields of the objects, by the definitions that the API server has: Kubernetes' own, and those of other projects."""
 
 import pathlib
 import tempfile

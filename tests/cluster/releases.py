@@ -1,4 +1,4 @@
-"""The life of a release: what Helm creates, changes, restores and removes."""
+"""Releases: the objects that Helm creates, changes, restores and removes."""
 
 import pathlib
 import tempfile
@@ -17,14 +17,14 @@ def check(suite, cluster):
             namespace = f"{helm}-{label}"
             renderings.prepare(cluster, namespace)
             with tempfile.TemporaryDirectory() as directory:
-                Life(suite, cluster, helm, namespace, pathlib.Path(directory), values).check(f"release {label}, {helm}")
+                Release(suite, cluster, helm, namespace, pathlib.Path(directory), values).check(f"release {label}, {helm}")
     for helm in HELMS:
         doctor(suite, cluster, helm)
         autoscaler(suite, cluster, helm)
     warnings(suite, cluster)
 
 
-class Life:
+class Release:
     """One release in its namespace."""
 
     def __init__(self, suite, cluster, helm, namespace, directory, values):
@@ -36,12 +36,12 @@ class Life:
         before = self.cluster.everything()
         self.suite.check(f"{label}: install", self.command("install", renderings.RELEASE, CHART, *self.first))
         installed = self.added(before)
-        self.suite.check(f"{label}: it creates what it renders, and nothing else", lambda: self.as_rendered(installed))
-        self.suite.check(f"{label}: what it rendered is what is there", lambda: self.drift())
+        self.suite.check(f"{label}: it creates the rendered objects, and no others", lambda: self.as_rendered(installed))
+        self.suite.check(f"{label}: the manifest equals the objects", self.drift)
         self.suite.check(f"{label}: upgrade", self.command("upgrade", renderings.RELEASE, CHART, *self.second))
         upgraded = self.added(before)
         self.suite.check(f"{label}: the upgrade changes all of the chart's objects, and replaces none", lambda: changed(installed, upgraded))
-        self.suite.check(f"{label}: what it rendered is what is there after the upgrade", lambda: self.drift())
+        self.suite.check(f"{label}: the manifest equals the objects, after the upgrade", self.drift)
         self.suite.check(f"{label}: rollback", self.command("rollback", renderings.RELEASE, "1"))
         self.suite.check(f"{label}: the rollback restores every object", lambda: restored(installed, self.added(before)))
         for kind, namespace, name in installed:
@@ -75,7 +75,7 @@ class Life:
         return complaints + ([f"{replicas} replicas"] if replicas != SCALED else [])
 
     def drift(self):
-        """What the helm-controller of Flux compares: the manifest of the release, applied without keeping it."""
+        """Differences as the helm-controller of Flux finds them: by a dry run of applying the release's manifest."""
         code, manifest = self.cluster.run(self.helm, "get", "manifest", renderings.RELEASE, "--namespace", self.namespace)
         if code:
             return [manifest]
@@ -133,11 +133,11 @@ def autoscaler(suite, cluster, helm):
     renderings.prepare(cluster, namespace)
     values = {**renderings.charts()["redis"], "autoscaling": {"enabled": False}, "replicaCount": 3}
     with tempfile.TemporaryDirectory() as directory:
-        life = Life(suite, cluster, helm, namespace, pathlib.Path(directory), values)
-        life.second = renderings.arguments(pathlib.Path(directory), values, {"autoscaling": {"enabled": True}})
-        suite.check(f"autoscaler, {helm}: install", life.command("install", renderings.RELEASE, CHART, *life.first))
-        name = deployment(renderings.rendered(cluster, namespace, life.first))["metadata"]["name"]
-        complaints = life.scaled(name)
+        release = Release(suite, cluster, helm, namespace, pathlib.Path(directory), values)
+        release.second = renderings.arguments(pathlib.Path(directory), values, {"autoscaling": {"enabled": True}})
+        suite.check(f"autoscaler, {helm}: install", release.command("install", renderings.RELEASE, CHART, *release.first))
+        name = deployment(renderings.rendered(cluster, namespace, release.first))["metadata"]["name"]
+        complaints = release.scaled(name)
     # Helm 3 removes `replicas`, which then has its default. Server-side apply leaves a number that another has set.
     wanted = ["1 replicas"] if helm == "helm3" else []
     suite.check(f"autoscaler, {helm}: an upgrade adds it, with the effect on pods that is documented", [] if complaints == wanted else complaints)

@@ -1,4 +1,4 @@
-"""What is checked: the chart with each of its examples, and each overlay of kustomize."""
+"""The renderings that are checked: the chart with each of its examples, and each overlay of kustomize."""
 
 import re
 import textwrap
@@ -11,7 +11,7 @@ from chart import CASES, CHART
 from kustomize import KUSTOMIZE
 from suite import ROOT
 
-# What an operator changes in an upgrade; every example has all of it.
+# The values that an upgrade changes; they apply to every example.
 CHANGE = {
     "commonLabels": {"example.org/changed": "yes"},
     "podAnnotations": {"example.org/changed": "yes"},
@@ -43,7 +43,7 @@ def overlays():
 
 
 def prepare(cluster, namespace):
-    """Creates what has to be there before the gateway."""
+    """Creates the namespaces and objects that have to exist before the gateway."""
     for name in [namespace, *NAMESPACES]:
         cluster.create_namespace(name)
     for thing in NEEDED:
@@ -73,12 +73,15 @@ def annotated(thing, name):
 
 
 def by_helm(things):
-    """What `helm install` creates."""
+    """The objects that `helm install` creates."""
     return [thing for thing in things if not annotated(thing, "helm.sh/hook")]
 
 
 def by_argocd(things):
-    """What Argo CD syncs: hooks of its own, and none of `helm test` (its gitops-engine, pkg/sync/hook/hook.go)."""
+    """The objects that Argo CD syncs: its own hooks have precedence over those of Helm, and `test` is no hook for it.
+
+    argoproj/gitops-engine, pkg/sync/hook/hook.go and helm/type.go; argo-cd v3.5.7, docs/user-guide/helm.md.
+    """
     return [thing for thing in things if not annotated(thing, "helm.sh/hook") or is_argocd_hook(thing)]
 
 
