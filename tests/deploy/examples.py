@@ -47,8 +47,8 @@ def misspelt(thing, path=()):
     part = thing
     for key in path:
         part = part[key]
-    keys = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
-    for key, below in keys:
+    keys = part if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()
+    for key in keys:
         if isinstance(key, str) and (path or key not in COMMON):
             changed = copy.deepcopy(thing)
             place = changed
