@@ -7,7 +7,9 @@ import time
 
 from suite import OUTPUT, Suite
 
-PARTS = ["chart", "kustomize", "policy", "compose", "existing", "files", "activation", "supply", "workflow", "release", "package"]
+PARTS = [
+    "chart", "kustomize", "examples", "policy", "compose", "existing", "files", "activation", "supply", "workflow", "release", "package",
+]
 
 
 def main():

@@ -22,6 +22,10 @@ def load(text):
     return [thing for thing in yaml.safe_load_all(text) if thing]
 
 
+def dump(things):
+    return yaml.safe_dump_all(things)
+
+
 def name(thing):
     return f"{thing['kind']}/{thing['metadata']['name']}"
 

@@ -51,6 +51,7 @@ pub(crate) fn pages() -> Vec<Page> {
         "benches/memory",
         "tests/real",
         "tests/docs",
+        "tests",
     ] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
