@@ -2,7 +2,11 @@
 // survives a restart of the gateway on it.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { startBrowser } from "../lib/browser.js";
+import { temporaryDirectory } from "../lib/process.js";
 import { startSite } from "../lib/site.js";
 
 let site;
@@ -10,6 +14,33 @@ before(async () => {
   site = await startSite({ label: "one-connection" });
 });
 after(() => site?.stop());
+
+/** The header blocks of requests that the browser's network log has, each with the number of its HTTP/2 connection. */
+async function sentOverHttp2(netLog) {
+  const { constants, events } = JSON.parse(await readFile(netLog, "utf8"));
+  const type = constants.logEventTypes.HTTP2_SESSION_SEND_HEADERS;
+  return events
+    .filter((event) => event.type === type)
+    .map(({ source, params }) => ({ connection: source.id, headers: params.headers }));
+}
+
+test("Chromium's network log has the handshake and the page on one connection", async (t) => {
+  const directory = await temporaryDirectory("net-log");
+  const netLog = join(directory.path, "net-log.json");
+  const browser = await startBrowser({ netLog });
+  try {
+    await site.attend("first", "/Logged", { by: browser });
+  } finally {
+    await browser.stop();
+  }
+  const sent = await sentOverHttp2(netLog);
+  await directory.remove();
+  const having = (...fields) => sent.filter(({ headers }) => fields.every((field) => headers.some((header) => field.test(header))));
+  const [page] = having(/^:method: GET$/, /^:path: \/Logged$/).slice(-1);
+  const handshakes = having(/^:method: CONNECT$/, /^:protocol: websocket$/, /^:path: \/xmpp-websocket\?/);
+  t.diagnostic(`page on connection ${page.connection}, WebSocket on ${handshakes.map(({ connection }) => connection)}`);
+  assert.deepEqual(handshakes.map(({ connection }) => connection), [page.connection]);
+});
 
 /** A person in a room, with the statuses of the handshakes of their WebSockets so far, and the time of the first close. */
 async function attend(login, path) {

@@ -27,14 +27,15 @@ export const flags = [
  * `visitor()` creates a context with its own cookies: another person on another machine.
  * @param {{reroute?: Record<string, string>}} [options] host and port that connections go to
  *   instead of those of an address, as a balancer would lead them
+ * @param {string} [options.netLog] the file of Chromium's network log, which is complete when the browser has stopped
  */
-export async function startBrowser({ reroute = {} } = {}) {
+export async function startBrowser({ reroute = {}, netLog } = {}) {
   const routes = Object.entries(reroute).map(([from, to]) => `MAP ${from} ${to}`);
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    // Exclusions take precedence over routes, and of two flags the last one applies.
-    args: routes.length ? [...flags, `--host-resolver-rules=${routes.join(", ")}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`] : flags,
-  });
+  const args = [...flags];
+  // Exclusions take precedence over routes, and of two flags the last one applies.
+  if (routes.length) args.push(`--host-resolver-rules=${routes.join(", ")}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`);
+  if (netLog) args.push(`--log-net-log=${netLog}`);
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
   return {
     async visitor(options) {
       const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
