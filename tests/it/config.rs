@@ -14,6 +14,7 @@ use tempfile::TempDir;
 mod backend;
 mod certificates;
 mod documents;
+mod explanations;
 mod inspect;
 mod integrations;
 mod mistakes;

@@ -206,6 +206,7 @@ impl RawConfig {
                 (true, false) => ReservationScope::AllDomains,
             },
         };
+        let rule_locations = room::locations(&self.room, &mut diagnostics.section(""));
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
         if let (Some(integrations), Some(policy)) = (&mut integrations, &policy) {
             integration::exclude_named_rooms(integrations, policy);
@@ -251,6 +252,7 @@ impl RawConfig {
             } else {
                 policy
             },
+            rule_locations,
             oidc,
             session: session.settings,
             reservation,

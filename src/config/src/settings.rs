@@ -53,6 +53,8 @@ pub struct Config {
     pub journal: Option<PathBuf>,
     /// The room rules.
     pub policy: Policy,
+    /// The origin of each rule, as `config/gateway.toml:72` or `environment GATEWAY__ROOM`.
+    pub rule_locations: Vec<String>,
     /// Branding and languages of the gateway's own pages.
     pub pages: pages::PagesSettings,
     /// Other systems that send visitors or use the API.
@@ -127,6 +129,12 @@ impl Config {
     /// Whether a restart makes valid again what was revoked.
     pub fn forgets_revocations(&self) -> bool {
         self.journal.is_none() && matches!(self.store, store::StoreSettings::Memory)
+    }
+
+    /// The origin of a rule; positions count from 1.
+    pub fn rule_location(&self, position: usize) -> &str {
+        let index = position.saturating_sub(1);
+        self.rule_locations.get(index).map_or("", String::as_str)
     }
 
     /// A hash of the settings that all replicas have to have in common. It reveals no secrets.
