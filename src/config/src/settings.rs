@@ -19,7 +19,10 @@ use model::{
 use observe::{logs, traces};
 use proxy::{AppLinks, AssetCacheSettings, GuestSettings, reservation, server, upstream};
 
-use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
+use super::{
+    certificate_chain::CertificateChain, fingerprint::fingerprint, public_url::PublicUrl,
+    section_digests::SectionDigests,
+};
 
 /// The warning about a [configuration that forgets](Config::forgets_revocations).
 pub const FORGETS_REVOCATIONS: &str = "a restart forgets revoked sessions and links, used links and \
@@ -34,6 +37,8 @@ pub struct Config {
     pub keyring: Keyring,
     /// Listeners, TLS and shutdown.
     pub server: server::ServerSettings,
+    /// The certificates of `[tls]` that something else renews.
+    pub certificate_chains: Vec<CertificateChain>,
     /// The authority that issues a certificate; `None` without `[tls.acme]`.
     pub acme: Option<acme::AcmeSettings>,
     /// Prosody's domains for recorders; empty with `[jaas]`.
