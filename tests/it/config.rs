@@ -21,6 +21,7 @@ mod mistakes;
 mod policies;
 mod providers;
 mod secrets;
+mod set_ups;
 mod shards;
 mod workers;
 

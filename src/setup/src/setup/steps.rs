@@ -24,6 +24,12 @@ impl Deployment {
                 at("/_gateway/backchannel-logout"),
             ));
         }
+        rows.extend(
+            self.provider
+                .further()
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         rows.push(("groups", self.provider.groups().to_owned()));
         rows
     }
