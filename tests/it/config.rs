@@ -406,6 +406,44 @@ fn usage_errors_and_help_have_documented_exit_codes() {
 }
 
 #[test]
+fn a_misspelt_word_of_the_command_line_has_a_suggestion() {
+    let place = Workplace::new();
+    for (arguments, expected) in [
+        (&["chekc"][..], "a similar subcommand exists: 'check'"),
+        (&["rooms", "lst"], "a similar subcommand exists: 'list'"),
+        (
+            &["check", "--confg", "x"],
+            "a similar argument exists: '--config'",
+        ),
+        (
+            &["explain", "--room", "x", "--ouput", "json"],
+            "a similar argument exists: '--output'",
+        ),
+        (
+            &["explain", "--room", "x", "--output", "jsn"],
+            "a similar value exists: 'json'",
+        ),
+        (
+            &["init", "--provider", "keyclok"],
+            "a similar value exists: 'keycloak'",
+        ),
+        (
+            &["init", "--platform", "debain"],
+            "a similar value exists: 'debian'",
+        ),
+        (
+            &["init", "--enter", "memeber"],
+            "a similar value exists: 'member'",
+        ),
+    ] {
+        let output = place.run(arguments, &[]);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn minted_tokens_have_the_requested_claims() {
     let place = Workplace::new();
     let arguments = [

@@ -91,7 +91,6 @@ impl AcmeTask {
             if !until_due.is_zero() && progress.failures > 0 {
                 // The clock was corrected, or another replica has renewed the certificate.
                 progress.failures = 0;
-                progress.not_before = None;
                 self.metrics.settled();
             }
             let pause = progress
