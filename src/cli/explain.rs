@@ -177,7 +177,7 @@ fn shard_of(config: &Config, room: &RoomKey) -> Option<ShardPlacement> {
     let name = ring.place(room).map(ShardName::as_str).unwrap_or_default();
     Some(ShardPlacement {
         name: name.to_owned(),
-        ring: ring.fingerprint().to_string(),
+        ring: ring.fingerprint().clone(),
     })
 }
 

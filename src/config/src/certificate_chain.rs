@@ -67,8 +67,8 @@ impl CertificateChain {
 
     /// TLS 1.2 has each certificate followed by that of its issuer (RFC 5246 § 7.4.2).
     fn order_fault(&self) -> Option<String> {
-        let followed = self.certificates.windows(2).zip(1..);
-        followed.filter_map(|(pair, position)| {
+        let mut followed = self.certificates.windows(2).zip(1..);
+        followed.find_map(|(pair, position)| {
             let [issued, next] = pair else { return None };
             (issued.issuer != next.subject).then(|| {
                 format!(
@@ -78,7 +78,7 @@ impl CertificateChain {
                     self.file.display()
                 )
             })
-        }).next()
+        })
     }
 
     /// Clients have the certificates of authorities, and not those of the intermediate ones.
