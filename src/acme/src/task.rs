@@ -97,7 +97,7 @@ impl AcmeTask {
                 .not_before
                 .map(|time| time.saturating_duration_since(Instant::now()));
             let wait = until_due.max(pause.unwrap_or_default());
-            let next = self.clock.now().after(wait).as_unix();
+            let next = self.clock.now().after(wait + ROUNDED_UP).as_unix();
             self.metrics
                 .next_try
                 .set(i64::try_from(next).unwrap_or(i64::MAX));
@@ -299,6 +299,9 @@ impl AcmeTask {
 }
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
+
+/// Timestamps have whole seconds, and a part of one may have passed.
+const ROUNDED_UP: Duration = Duration::from_nanos(999_999_999);
 
 /// Longer than the patience with each step of an order.
 const LONGEST_ORDER: Duration = Duration::from_mins(12);
