@@ -299,7 +299,10 @@ impl CommandContext<'_, '_> {
 
     fn check(&mut self, file: ConfigArgument) -> Result<(), CommandError> {
         let (path, config) = file.load(self.environment)?;
-        for warning in config.warnings() {
+        let (now, authorities) = (self.clock.now(), oidc::trust::system_roots());
+        let chains = config.certificate_chains.iter();
+        let of_chains = chains.flat_map(|chain| chain.warnings(now, &authorities));
+        for warning in config.warnings().into_iter().chain(of_chains) {
             writeln!(self.terminal.error, "warning: {warning}")?;
         }
         writeln!(self.terminal.output, "{} is valid", path.display())?;

@@ -1,30 +1,34 @@
 //! `explain`: which rule applies to a user and a room, and why.
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::PathBuf,
-};
+mod conditions;
+mod explanation;
+mod step;
+
+use std::{fs, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use self::{
+    conditions::deciding_conditions,
+    explanation::{DecidingRule, Explanation, ExplanationForm, ShardPlacement},
+    step::Step,
+};
 use super::{CommandContext, CommandError, ConfigArgument, token};
-use config::Config;
+use config::{Config, JitsiConfig};
 use model::{
     authentication_context::AuthenticationContext,
     clock::Timestamp,
     identity::{Identity, Standing},
     jws::ClaimsSet,
     owner::OwnerTags,
-    policy::{
-        Admission, Authentication, Condition, EntryRule, Grant, Requester, Rule, Situation,
-        StartRule,
-    },
-    provider::ProviderId,
+    policy::{Admission, Authentication, Grant, Requester, Rule, Situation},
     room::RoomKey,
     seal::Purpose,
     shard::ShardName,
-    token::{Minter, prosody},
+    token::{
+        Minter,
+        prosody::{self, TokenReport},
+    },
 };
 use oidc::OidcSettings;
 
@@ -47,6 +51,9 @@ pub(super) struct ExplainArguments {
     /// The room is open already.
     #[arg(long)]
     open: bool,
+    /// The form of the output.
+    #[arg(long, value_enum, default_value_t = ExplanationForm::Text)]
+    output: ExplanationForm,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,8 +80,8 @@ impl CommandContext<'_, '_> {
                 (Some(person), authentication)
             }
             // A guest has no claims, but a name.
-            (None, VisitorKind::Guest) => (Some(Identity::default()), unauthenticated),
-            (None, VisitorKind::Member) => (None, unauthenticated),
+            (None, VisitorKind::Guest) => (Some(Identity::default()), unauthenticated.clone()),
+            (None, VisitorKind::Member) => (None, unauthenticated.clone()),
         };
         let standing = match arguments.kind {
             VisitorKind::Member => Standing::Member,
@@ -92,66 +99,86 @@ impl CommandContext<'_, '_> {
             open: arguments.open,
             ..Situation::default()
         };
-        let output = &mut self.terminal.output;
-        writeln!(output, "room     {}", room_line(&room))?;
-        if let Some(jitsi) = config.jitsi().filter(|jitsi| jitsi.shards.sharded) {
-            let ring = jitsi.shards.ring();
-            let shard = ring.place(&room).map(ShardName::as_str).unwrap_or_default();
-            let fingerprint = ring.fingerprint();
-            writeln!(
-                output,
-                "shard    {shard}, if the room is opened now (ring {fingerprint})"
-            )?;
-        }
-        let Some((position, rule)) = config.policy.rule_for(&room) else {
-            writeln!(output, "rule     none matches this room\nanswer   refused")?;
-            return Ok(());
+        let mut explanation = Explanation {
+            room: room.to_string(),
+            readable: readable(&room),
+            visitor: match (&visitor, arguments.kind) {
+                (None, _) => "anonymous",
+                (_, VisitorKind::Guest) => "guest",
+                (_, VisitorKind::Member) => "member",
+            },
+            shard: shard_of(&config, &room),
+            ..Explanation::default()
         };
-        writeln!(
-            output,
-            "rule     {position} of {} (match \"{}\")",
-            config.policy.rules().len(),
-            rule.room
-        )?;
-        print_providers(output, rule, &config.oidc)?;
-        print_conditions(output, rule, visitor.as_ref())?;
+        let deciding = config.policy.rule_for(&room);
+        let rule = deciding.map(|(_, rule)| rule);
         let admission = config.policy.decide(&room, visitor.as_ref(), &situation);
-        writeln!(output, "answer   {}", describe(&admission))?;
-        if let (Admission::Admit(grant), Some(person)) = (&admission, &person) {
-            self.print_claims(&config, &room, grant, person)?;
+        if let Some((position, rule)) = deciding {
+            explanation.rule = Some(DecidingRule {
+                position,
+                of: config.policy.rules().len(),
+                pattern: rule.room.to_string(),
+                location: config.rule_location(position).to_owned(),
+            });
+            explanation.providers = offered_providers(rule, &config.oidc);
+            explanation.conditions =
+                deciding_conditions(rule, visitor.as_ref(), &admission, situation.open);
         }
-        Ok(())
+        explanation.steps.push(Step::of(&admission, rule));
+        if let Admission::Guest { .. } = admission {
+            let guest = Requester {
+                identity: &Identity::default(),
+                standing: &Standing::Guest,
+                owner: false,
+                authentication: Authentication::Known(&unauthenticated),
+            };
+            let then = config.policy.decide(&room, Some(&guest), &situation);
+            explanation.steps.push(Step::of(&then, rule));
+        }
+        if let (Admission::Admit(grant), Some(person), Some(jitsi)) =
+            (&admission, &person, config.jitsi())
+        {
+            let report = self.inspect_token(jitsi, &room, grant, person)?;
+            explanation.token = Some(report.to_string());
+            explanation.claims = report.claims.map(|claims| claims.as_map().clone());
+        }
+        explanation.print(arguments.output, self.terminal.output)
     }
 
-    /// Prints the claims of the token for Prosody, but not the token.
-    fn print_claims(
-        &mut self,
-        config: &Config,
+    /// The report on the token for Prosody, which has its claims, but not the token.
+    fn inspect_token(
+        &self,
+        jitsi: &JitsiConfig,
         room: &RoomKey,
         grant: &Grant<'_>,
         person: &Identity,
-    ) -> Result<(), CommandError> {
-        let Some(jitsi) = config.jitsi() else {
-            return Ok(());
-        };
+    ) -> Result<TokenReport, CommandError> {
         let token = Minter::new(&jitsi.token, self.clock.clone())
             .and_then(|minter| minter.mint(room, grant, person))
             .map_err(anyhow::Error::from)?
             .into_text_for_operator();
-        let report = prosody::inspect(&token, self.clock.now());
-        write!(self.terminal.output, "token\n{report}")?;
-        Ok(())
+        Ok(prosody::inspect(&token, self.clock.now()))
     }
 }
 
-/// The room's key, and how people read it where that differs.
-fn room_line(room: &RoomKey) -> String {
-    let (key, readable) = (room.to_string(), room.readable());
-    if key == readable {
-        key
-    } else {
-        format!("{key} ({readable})")
-    }
+/// The name as people read it, if it differs from the key.
+fn readable(room: &RoomKey) -> Option<String> {
+    let name = match room.tenant() {
+        Some(tenant) => format!("{}/{}", tenant.as_str(), room.readable()),
+        None => room.readable(),
+    };
+    Some(name).filter(|name| *name != room.to_string())
+}
+
+/// The shard that the configuration alone selects.
+fn shard_of(config: &Config, room: &RoomKey) -> Option<ShardPlacement> {
+    let jitsi = config.jitsi().filter(|jitsi| jitsi.shards.sharded)?;
+    let ring = jitsi.shards.ring();
+    let name = ring.place(room).map(ShardName::as_str).unwrap_or_default();
+    Some(ShardPlacement {
+        name: name.to_owned(),
+        ring: ring.fingerprint().clone(),
+    })
 }
 
 /// Reads the user from a file of claims, which are those of the ID token and of userinfo.
@@ -172,15 +199,11 @@ fn read_person(
         .map_err(|error| invalid(error.to_string()))
 }
 
-/// Prints which of several providers a sign-in for the room can choose.
-fn print_providers(output: &mut dyn Write, rule: &Rule, all: &[OidcSettings]) -> io::Result<()> {
+/// Which of several providers a sign-in for the room can choose.
+fn offered_providers(rule: &Rule, all: &[OidcSettings]) -> Vec<String> {
     let ids = all.iter().filter_map(|one| Some(&one.listed.as_ref()?.id));
     let offered = ids.filter(|&id| rule.providers.is_empty() || rule.providers.contains(id));
-    let offered: Vec<&str> = offered.map(ProviderId::as_str).collect();
-    if offered.is_empty() {
-        return Ok(());
-    }
-    writeln!(output, "sign-in  {}", offered.join(" or "))
+    offered.map(|id| id.as_str().to_owned()).collect()
 }
 
 /// The provider that issued the claims.
@@ -211,70 +234,5 @@ fn provider_of<'c>(
                 )),
             }
         }
-    }
-}
-
-/// Whether a visitor meets a condition; links and integrations have different rules for admission
-/// and elevation.
-type Meets<'m> = &'m dyn Fn(&Condition, &Requester<'_>) -> bool;
-
-/// Prints the conditions of the rule, and which of them the visitor meets.
-fn print_conditions(
-    output: &mut dyn Write,
-    rule: &Rule,
-    visitor: Option<&Requester<'_>>,
-) -> io::Result<()> {
-    let entering: &[Condition] = match &rule.enter {
-        EntryRule::Closed => {
-            writeln!(output, "enter    closed")?;
-            &[]
-        }
-        EntryRule::Where(conditions) => conditions,
-    };
-    let starting: &[Condition] = match &rule.start {
-        StartRule::Where(conditions) => conditions,
-        _ => &[],
-    };
-    let admits = |one: &Condition, visitor: &Requester<'_>| one.admits(visitor);
-    let elevates = |one: &Condition, visitor: &Requester<'_>| one.elevates(visitor);
-    let groups: [(&str, &[Condition], Meets<'_>); 4] = [
-        ("enter", entering, &admits),
-        ("host", &rule.hosts, &elevates),
-        ("moderator", &rule.moderators, &elevates),
-        ("start", starting, &admits),
-    ];
-    for (label, conditions, meets) in groups {
-        for condition in conditions {
-            let met = match visitor {
-                Some(visitor) if meets(condition, visitor) => ": met",
-                Some(_) => ": not met",
-                None => "",
-            };
-            writeln!(output, "  {label:<9} {condition}{met}")?;
-        }
-    }
-    match &rule.start {
-        StartRule::Anyone => writeln!(output, "  start     anyone"),
-        StartRule::Members => writeln!(output, "  start     members, hosts and moderators"),
-        StartRule::Hosts => writeln!(output, "  start     hosts and moderators"),
-        StartRule::Where(_) => Ok(()),
-    }
-}
-
-fn describe(admission: &Admission<'_>) -> String {
-    match admission {
-        Admission::Admit(grant) => {
-            format!("enters as {} ({grant})", grant.role().as_str())
-        }
-        Admission::Wait(waiting) if waiting.for_host => "waits for a host".to_owned(),
-        Admission::Wait(_) => "waits until a member opens the room".to_owned(),
-        Admission::SignIn => "has to sign in".to_owned(),
-        Admission::StepUp(step_up) => format!(
-            "has to sign in more strongly or anew (rule {}: {})",
-            step_up.rule, step_up.requirement
-        ),
-        Admission::Guest { ask: true } => "may enter as a guest, with a name".to_owned(),
-        Admission::Guest { ask: false } => "may enter as a guest, without a name".to_owned(),
-        Admission::Refuse(refusal) => format!("refused: {refusal}"),
     }
 }

@@ -36,7 +36,8 @@ Example: docker logs prosody 2>&1 | jitsi-auth-gateway doctor explain";
 pub(super) const EXPLAIN: &str = "\
 Exit codes: 0 the decision was printed, whatever it is; 2 the room or the claims are invalid.
 
-Example: jitsi-auth-gateway explain --room acme/board --claims claims.json --open";
+Examples: jitsi-auth-gateway explain --room acme/board --claims claims.json --open
+          jitsi-auth-gateway explain --room board --as guest --output json";
 
 pub(super) const TOKEN: &str = "\
 Exit codes: 0 success; 1 Prosody would reject the token; 2 the arguments are invalid.

@@ -4,13 +4,18 @@ mod issuer;
 mod questions;
 
 use std::{
+    error::Error,
     fs,
     io::{self, BufReader, Write},
     path::{self, Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use rustix::process::{getgid, getuid};
 use tokio::{net::TcpStream, runtime::Builder, time::timeout};
 
@@ -31,12 +36,11 @@ pub(super) struct InitArguments {
     /// The address that people open, for example `https://meet.example.org`.
     #[arg(long, value_name = "URL")]
     public_url: Option<PublicUrl>,
-    /// How Jitsi is installed: docker, debian or kubernetes.
-    #[arg(long, value_name = "NAME")]
+    /// How Jitsi is installed.
+    #[arg(long, value_name = "NAME", value_parser = words::<Platform>(Platform::ALL.map(Platform::name)), ignore_case = true)]
     platform: Option<Platform>,
-    /// The OpenID provider: keycloak, entra-id, google, okta, authentik, authelia, zitadel, gitlab or
-    /// other.
-    #[arg(long, value_name = "NAME")]
+    /// The OpenID provider.
+    #[arg(long, value_name = "NAME", value_parser = words::<Provider>(Provider::all().map(Provider::name)), ignore_case = true)]
     provider: Option<Provider>,
     /// The provider's issuer, the address before /.well-known/openid-configuration.
     #[arg(long, value_name = "URL", value_parser = questions::parse_issuer)]
@@ -50,13 +54,22 @@ pub(super) struct InitArguments {
     /// A file with the client's secret; `-` to write it later.
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
-    /// Who enters rooms: member, link, guest or open.
-    #[arg(long, value_name = "WORD")]
+    /// Who enters rooms.
+    #[arg(long, value_name = "WORD", value_parser = words::<RoomEntry>(RoomEntry::ALL.map(RoomEntry::name)), ignore_case = true)]
     enter: Option<RoomEntry>,
     /// Who moderates beside the creator of a meeting: owner (only the creator), member, or conditions as
     /// group:staff, separated by commas.
     #[arg(long, value_name = "LIST")]
     moderators: Option<String>,
+}
+
+/// Reads one of the words, which the help, the completions and a refusal then list.
+fn words<T>(words: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    let words: Vec<_> = words.into_iter().collect();
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }
 
 // === impl CommandContext ===

@@ -90,7 +90,7 @@ mod tests {
             let mut text = Vec::new();
             completions(shell, &mut text).unwrap();
             let text = String::from_utf8(text).unwrap();
-            for expected in ["healthcheck", "from-env", "moderators"] {
+            for expected in ["healthcheck", "from-env", "moderators", "pocket-id", "json"] {
                 assert!(text.contains(expected), "{shell}: {expected}");
             }
         }

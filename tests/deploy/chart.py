@@ -105,8 +105,8 @@ def metadata():
 
 def first_values(suite):
     """Renders the values that `init` writes, with every provider."""
-    providers = ["keycloak", "entra-id", "google", "okta", "authentik", "authelia", "zitadel", "gitlab", "other"]
-    for provider in providers:
+    pages = sorted(page.stem for page in (ROOT / "docs" / "providers").glob("*.md"))
+    for provider in [page for page in pages if page != "README"] + ["other"]:
         with tempfile.TemporaryDirectory() as directory:
             code, text = run(
                 GATEWAY, "init", "--directory", directory, "--public-url", "https://meet.example.org",

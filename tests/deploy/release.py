@@ -74,11 +74,16 @@ def archive(folder, arch):
         place = pathlib.Path(place, top)
         names = [f"{NAME}.1", "LICENSE", f"completions/{NAME}.bash", f"systemd/{NAME}.service", "policies/public.toml"]
         complaints = [f"missing: {name}" for name in names if not (place / name).exists()]
-        code, text = run(place / NAME, "--version", cwd=place)
-        if code or not re.match(rf"{NAME} {VERSION}\ncommit: \S+\nfeatures: .+\ntarget: \S+\n$", text):
-            complaints.append(text)
+        complaints += versions(run(place / NAME, "--version", cwd=place))
         script = f'. "{place}/completions/{NAME}.bash"; complete -p {NAME}'
         return complaints + complaints_of("bash", "--norc", "-c", script)
+
+
+def versions(answer):
+    """Complaints about exit code and output of `--version`."""
+    code, text = answer
+    pattern = rf"{NAME} {VERSION}\ncommit: \S+\nfeatures: .+\ntarget: \S+\n$"
+    return [] if code == 0 and re.match(pattern, text) else [f"--version: exit {code}: {text}"]
 
 
 def image(suite, file):
@@ -162,11 +167,12 @@ def runs(layout, root):
     identity = ("chroot", f"--userspec={USER}:{USER}", "--groups=", root)
     probe = (*identity, *config["Healthcheck"]["Test"][1:])
     started = (*identity, *config["Entrypoint"], *config["Cmd"])
+    complaints = versions(run(*identity, *config["Entrypoint"], "--version", env=PATH))
     # A mount namespace of its own; a root that can be written is an error.
     script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && ! touch "$0/written" 2>/dev/null && exec "$@"'
     command = ("unshare", "--mount", "sh", "-c", script, root, *started)
     code, said = run(*probe, env=PATH)
-    complaints = [] if code == 1 and "unhealthy" in said else [f"before the start: exit {code}: {said}"]
+    complaints += [] if code == 1 and "unhealthy" in said else [f"before the start: exit {code}: {said}"]
     with activation.running(command, env=PATH) as program:
         deadline = time.monotonic() + 20
         while (code := run(*probe, env=PATH)[0]) != 0 and program.poll() is None and time.monotonic() < deadline:

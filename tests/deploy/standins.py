@@ -15,7 +15,7 @@ def files():
     with tempfile.TemporaryDirectory() as folder:
         key, certificate = pathlib.Path(folder, "key"), pathlib.Path(folder, "certificate")
         code, text = run(
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30"),
             *("-subj", "/CN=meet.example.org", "-addext", "subjectAltName=DNS:meet.example.org"),
             *("-keyout", key, "-out", certificate),
         )

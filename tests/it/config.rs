@@ -14,12 +14,14 @@ use tempfile::TempDir;
 mod backend;
 mod certificates;
 mod documents;
+mod explanations;
 mod inspect;
 mod integrations;
 mod mistakes;
 mod policies;
 mod providers;
 mod secrets;
+mod set_ups;
 mod shards;
 mod workers;
 
@@ -400,6 +402,44 @@ fn usage_errors_and_help_have_documented_exit_codes() {
         let output = place.run(arguments, &[]);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert_eq!(output.stdout.is_empty(), code != 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_misspelt_word_of_the_command_line_has_a_suggestion() {
+    let place = Workplace::new();
+    for (arguments, expected) in [
+        (&["chekc"][..], "a similar subcommand exists: 'check'"),
+        (&["rooms", "lst"], "a similar subcommand exists: 'list'"),
+        (
+            &["check", "--confg", "x"],
+            "a similar argument exists: '--config'",
+        ),
+        (
+            &["explain", "--room", "x", "--ouput", "json"],
+            "a similar argument exists: '--output'",
+        ),
+        (
+            &["explain", "--room", "x", "--output", "jsn"],
+            "a similar value exists: 'json'",
+        ),
+        (
+            &["init", "--provider", "keyclok"],
+            "a similar value exists: 'keycloak'",
+        ),
+        (
+            &["init", "--platform", "debain"],
+            "a similar value exists: 'debian'",
+        ),
+        (
+            &["init", "--enter", "memeber"],
+            "a similar value exists: 'member'",
+        ),
+    ] {
+        let output = place.run(arguments, &[]);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
     }
 }
 

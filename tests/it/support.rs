@@ -1,5 +1,6 @@
 //! The test harness: clients, a provider with faults, a whole deployment.
 
+pub(crate) mod acme_account;
 pub(crate) mod acme_gateway;
 pub(crate) mod answer;
 pub(crate) mod asset_server;

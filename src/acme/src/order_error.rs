@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::{clock::Timestamp, time_format::format_rfc3339};
+
 use crate::storage::AcmeStorageError;
 
 /// Why no certificate was issued.
@@ -36,6 +38,9 @@ pub enum OrderError {
     /// The certificate is not the one that was ordered.
     #[error("the authority's certificate cannot be used: {0}")]
     Certificate(&'static str),
+    /// The certificate has expired at the machine's time.
+    #[error("the new certificate expired at {}; correct the clock of this machine", format_rfc3339(.0.as_unix()))]
+    Expired(Timestamp),
     /// A file cannot be written.
     #[error(transparent)]
     Storage(#[from] AcmeStorageError),

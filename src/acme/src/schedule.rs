@@ -59,7 +59,7 @@ const MAX_DOUBLINGS: u32 = 30;
 
 /// A third of a certificate's lifetime remains at the first failure: two days even of one that is valid for
 /// six.
-const LONGEST_RETRY: Duration = Duration::from_hours(6);
+pub(crate) const LONGEST_RETRY: Duration = Duration::from_hours(6);
 
 /// The longest period of Let's Encrypt's limits; anything beyond is a mistake.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(7 * 24);

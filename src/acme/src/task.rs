@@ -9,7 +9,7 @@ use model::{
 use observe::{error_chain, metrics::AcmeMetrics};
 use proxy::server::{ChallengeAnswers, PendingChallenges, ServerCertificates};
 use rustls::pki_types::CertificateDer;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -20,7 +20,7 @@ use crate::{
     order::{IssuedCertificate, OrderContext},
     order_error::OrderError,
     renewal_info::suggested_window,
-    schedule::{RenewalWindow, renewal_time, retry_delay},
+    schedule::{LONGEST_RETRY, RenewalWindow, renewal_time, retry_delay},
     settings::AcmeSettings,
     storage::{AcmeStorage, OrderLock, StoredCertificate},
 };
@@ -45,15 +45,15 @@ pub struct AcmeTask {
     pub random: Random,
 }
 
-/// What is remembered between two looks at the storage.
+/// What is remembered between two looks at the storage. Pauses are monotonic: the machine's clock can be set back.
 #[derive(Default)]
 struct Progress {
     failures: u32,
-    not_before: Option<Timestamp>,
+    not_before: Option<Instant>,
     /// The certificate that `window` and `jitter` are of.
     of: Option<CertificateDer<'static>>,
     window: Option<RenewalWindow>,
-    ask_again: Option<Timestamp>,
+    ask_again: Option<Instant>,
     jitter: f64,
 }
 
@@ -87,10 +87,20 @@ impl AcmeTask {
         loop {
             let stored = self.usable();
             let due = self.due(&client, stored.as_ref(), &mut progress).await;
-            let due = due.max(progress.not_before.unwrap_or_default());
-            let wait = self.clock.until(due);
-            let unix = i64::try_from(due.as_unix()).unwrap_or(i64::MAX);
-            self.metrics.next_try.set(unix);
+            let until_due = self.clock.until(due);
+            if !until_due.is_zero() && progress.failures > 0 {
+                // The clock was corrected, or another replica has renewed the certificate.
+                progress.failures = 0;
+                self.metrics.settled();
+            }
+            let pause = progress
+                .not_before
+                .map(|time| time.saturating_duration_since(Instant::now()));
+            let wait = until_due.max(pause.unwrap_or_default());
+            let next = self.clock.now().after(wait + ROUNDED_UP).as_unix();
+            self.metrics
+                .next_try
+                .set(i64::try_from(next).unwrap_or(i64::MAX));
             if !wait.is_zero() {
                 sleep(wait.min(self.settings.pacing.review)).await;
                 continue;
@@ -112,15 +122,16 @@ impl AcmeTask {
 
     fn failed(&self, error: &OrderError, client: &AuthorityClient, progress: &mut Progress) {
         progress.failures = progress.failures.saturating_add(1);
-        let delay = retry_delay(
-            self.settings.pacing.first_retry,
-            progress.failures,
-            client.take_retry_after(),
-            self.jitter(),
-        );
+        let first = match error {
+            // Each further order would bring a certificate that has expired, too.
+            OrderError::Expired(_) => LONGEST_RETRY,
+            _ => self.settings.pacing.first_retry,
+        };
+        let asked = client.take_retry_after();
+        let delay = retry_delay(first, progress.failures, asked, self.jitter());
         let error = error_chain(error);
         self.metrics.failed(&error);
-        progress.not_before = Some(self.clock.now().after(delay.max(ONE_SECOND)));
+        progress.not_before = Some(Instant::now() + delay.max(ONE_SECOND));
         warn!(
             error, next_try = ?delay, failures = progress.failures,
             "no certificate was issued; the one in use stays"
@@ -134,9 +145,8 @@ impl AcmeTask {
         stored: Option<&StoredCertificate>,
         progress: &mut Progress,
     ) -> Timestamp {
-        let now = self.clock.now();
         let Some(stored) = stored else {
-            return now;
+            return self.clock.now();
         };
         if progress.of.as_ref() != Some(&stored.leaf) {
             *progress = Progress {
@@ -147,10 +157,10 @@ impl AcmeTask {
                 ..Progress::default()
             };
         }
-        if progress.ask_again.is_none_or(|time| time <= now) {
+        if progress.ask_again.is_none_or(|time| time <= Instant::now()) {
             let (window, pause) = self.window(client, stored).await;
             progress.window = window;
-            progress.ask_again = Some(now.after(pause));
+            progress.ask_again = Some(Instant::now() + pause);
         }
         renewal_time(stored.validity(), progress.window, progress.jitter)
     }
@@ -213,7 +223,14 @@ impl AcmeTask {
             names = self.settings.names.join(", "),
             directory, "a certificate was issued"
         );
-        Ok(Attempt::Issued)
+        // It is used all the same, because the clocks of clients are right.
+        match self.storage.certificate() {
+            Some(new) if new.validity().until <= self.clock.now() => {
+                self.certificates.check_now();
+                Err(OrderError::Expired(new.validity().until))
+            }
+            _ => Ok(Attempt::Issued),
+        }
     }
 
     /// Orders a certificate while the lock is held.
@@ -282,6 +299,9 @@ impl AcmeTask {
 }
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
+
+/// Timestamps have whole seconds, and a part of one may have passed.
+const ROUNDED_UP: Duration = Duration::from_nanos(999_999_999);
 
 /// Longer than the patience with each step of an order.
 const LONGEST_ORDER: Duration = Duration::from_mins(12);

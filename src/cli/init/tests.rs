@@ -8,8 +8,6 @@ const ISSUER: &str = "https://127.0.0.1:9/realms/main";
 const BY_OPTIONS: &[&str] = &[
     "--public-url",
     "https://meet.example.org",
-    "--platform",
-    "debian",
     "--provider",
     "keycloak",
     "--issuer",
@@ -28,33 +26,84 @@ fn init(directory: &str, words: &[&str], input: &str) -> (Exit, String, String) 
     command(&all, input)
 }
 
+/// The files of a directory that are the same at each run: those without a new secret.
+fn constant_files(directory: &str) -> Vec<(String, String)> {
+    let secret = ["prosody.lua", "jitsi.env", "session.key", "prosody.secret"];
+    let entries = fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths
+        .filter(|path| path.is_file())
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path))
+        .filter(|(name, _)| !secret.contains(&&**name))
+        .map(|(name, path)| {
+            (
+                name,
+                fs::read_to_string(path).unwrap().replace(directory, "DIR"),
+            )
+        })
+        .collect();
+    files.sort();
+    files
+}
+
 #[test]
-fn answers_and_options_write_the_same_configuration() {
-    let parent = tempfile::tempdir().unwrap();
-    let directory = |name: &str| parent.path().join(name).display().to_string();
-    let (by_options, by_answers) = (directory("options"), directory("answers"));
-    let (exit, output, error) = init(&by_options, BY_OPTIONS, "");
-    assert_eq!(exit, Exit::Done, "{output}{error}");
-    let answers = format!("https://meet.example.org\n2\n\n{ISSUER}\n\n\ngroup:staff\n");
-    let (exit, output, error) = init(&by_answers, &[], &answers);
-    assert_eq!(exit, Exit::Done, "{output}{error}");
-    let text =
-        |directory: &str, file: &str| fs::read_to_string(format!("{directory}/{file}")).unwrap();
-    let written = text(&by_options, "gateway.toml");
-    assert_eq!(written, text(&by_answers, "gateway.toml"));
-    assert!(
-        written.contains("moderators = [\"group:staff\"]"),
-        "{written}"
-    );
-    for expected in [
-        "https://meet.example.org/_gateway/callback",
-        "warning: the provider cannot be reached",
-        "Still to be done before it can start:\n  oidc.client_secret_file:",
-        "$ sudo systemctl enable --now jitsi-auth-gateway",
+fn answers_and_options_write_the_same_files() {
+    for (number, platform, names, next) in [
+        (
+            1,
+            "docker",
+            &["compose.gateway.yaml", "gateway.toml"][..],
+            "up --detach",
+        ),
+        (
+            2,
+            "debian",
+            &["gateway.toml"],
+            "systemctl enable --now jitsi-auth-gateway",
+        ),
+        (
+            3,
+            "kubernetes",
+            &["values.yaml"],
+            "helm --namespace meet install gateway",
+        ),
     ] {
-        assert!(output.contains(expected), "{expected}: {output}");
+        let parent = tempfile::tempdir().unwrap();
+        let directory = |name: &str| parent.path().join(name).display().to_string();
+        let (by_options, by_answers) = (directory("options"), directory("answers"));
+        let options = [BY_OPTIONS, &["--platform", platform]].concat();
+        let (exit, output, error) = init(&by_options, &options, "");
+        assert_eq!(exit, Exit::Done, "{output}{error}");
+        let answers = format!("https://meet.example.org\n{number}\n\n{ISSUER}\n\n\ngroup:staff\n");
+        let (exit, output, error) = init(&by_answers, &[], &answers);
+        assert_eq!(exit, Exit::Done, "{output}{error}");
+        let written = constant_files(&by_answers);
+        assert_eq!(written, constant_files(&by_options), "{platform}");
+        let found: Vec<_> = written.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(found, names, "{platform}");
+        assert!(
+            written
+                .iter()
+                .any(|(_, text)| text.contains("\"group:staff\"")),
+            "{written:?}"
+        );
+        for expected in [
+            "https://meet.example.org/_gateway/callback",
+            "warning: the provider cannot be reached",
+            "Still to be done before it can start:\n  oidc.client_secret_file:",
+            next,
+        ] {
+            assert!(output.contains(expected), "{expected}: {output}");
+        }
+        let secret = [
+            "prosody.secret",
+            "secrets/prosody.secret",
+            "secrets/app-secret",
+        ];
+        let secret = secret.map(|file| fs::read_to_string(format!("{by_answers}/{file}")));
+        let secret = secret.into_iter().find_map(Result::ok).unwrap();
+        assert!(!output.contains(secret.trim()), "{platform}");
     }
-    assert!(!output.contains(text(&by_answers, "prosody.secret").trim()));
 }
 
 #[test]
@@ -107,7 +156,7 @@ fn options_are_refused_before_a_question_is_asked() {
         ),
         (
             ["--platform", "windows"],
-            "answer docker, debian or kubernetes",
+            "[possible values: docker, debian, kubernetes]",
         ),
         (
             ["--moderators", "staff"],

@@ -124,6 +124,11 @@ impl Section<'_> {
         }
     }
 
+    /// Where the section begins.
+    pub(super) fn location(&self) -> &Location {
+        self.diagnostics.location_of(&self.path)
+    }
+
     /// Adds a problem with a key of this section; the empty key is the section itself.
     pub(super) fn reject(&mut self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         self.reject_with(key, Fault::new(what, remedy));

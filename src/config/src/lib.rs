@@ -8,6 +8,7 @@
 //!
 //! All problems are reported at once, each with its location and remedy.
 
+mod certificate_chain;
 mod diagnostics;
 mod environment;
 mod fingerprint;
@@ -27,6 +28,7 @@ mod suggestion;
 mod values;
 
 pub use self::{
+    certificate_chain::CertificateChain,
     environment::Environment,
     fingerprint::fingerprint,
     load::load,

@@ -58,6 +58,7 @@ use self::{
     upstream::RawUpstream,
 };
 use super::{
+    certificate_chain::CertificateChain,
     diagnostics::{Diagnostics, Section},
     public_url::PublicUrl,
     secret::SecretReader,
@@ -206,6 +207,7 @@ impl RawConfig {
                 (true, false) => ReservationScope::AllDomains,
             },
         };
+        let rule_locations = room::locations(&self.room, &mut diagnostics.section(""));
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
         if let (Some(integrations), Some(policy)) = (&mut integrations, &policy) {
             integration::exclude_named_rooms(integrations, policy);
@@ -238,12 +240,13 @@ impl RawConfig {
         let cache = self.cache.resolve(&mut diagnostics.section("cache"));
 
         let (oidc, session, policy) = (oidc.ok()?, session?, policy?);
-        let (server, acme) = server?;
+        let server = server?;
         Some(Config {
             public_url: public_url?,
             keyring: session.keyring,
-            server,
-            acme,
+            server: server.settings,
+            certificate_chains: server.chains,
+            acme: server.acme,
             recorder_domains: recorder_domains?,
             backend: backend?,
             policy: if oidc.is_empty() {
@@ -251,6 +254,7 @@ impl RawConfig {
             } else {
                 policy
             },
+            rule_locations,
             oidc,
             session: session.settings,
             reservation,
@@ -282,6 +286,13 @@ struct ServerContext<'c> {
     public_url: Option<&'c PublicUrl>,
 }
 
+/// The settings of `[tls]`, `[limits]` and `[listen]`.
+struct CheckedServer {
+    settings: server::ServerSettings,
+    acme: Option<::acme::AcmeSettings>,
+    chains: Vec<CertificateChain>,
+}
+
 /// Resolves `[tls]`, `[limits]` and `[listen]`.
 fn resolve_server(
     listen: RawListen,
@@ -290,15 +301,17 @@ fn resolve_server(
     server: ServerContext<'_>,
     secrets: SecretReader,
     diagnostics: &mut Diagnostics,
-) -> Option<(server::ServerSettings, Option<::acme::AcmeSettings>)> {
+) -> Option<CheckedServer> {
     let has_tls_section = tls.is_some() || diagnostics.is_reported("tls");
     let tls = tls
         .and_then(|tls| tls.resolve(server.public_url, secrets, &mut diagnostics.section("tls")));
     if let (Some(tls), Some(url)) = (&tls, server.public_url) {
         diagnostics.warnings.extend(tls.warnings(url));
     }
-    let (tls, acme) = tls.map(|tls| (tls.settings, tls.acme)).unzip();
-    let acme = acme.flatten();
+    let (tls, acme, chains) = match tls {
+        Some(tls) => (Some(tls.settings), tls.acme, tls.chains),
+        None => (None, None, Vec::new()),
+    };
     let context = ListenContext {
         has_tls_section,
         tls,
@@ -308,7 +321,11 @@ fn resolve_server(
     };
     let settings = listen.resolve(context, &mut diagnostics.section("listen"))?;
     diagnostics.warnings.extend(listen_warnings(&settings));
-    Some((settings, acme))
+    Some(CheckedServer {
+        settings,
+        acme,
+        chains,
+    })
 }
 
 /// Resolves `[oidc]` or `[[oidc]]`. An invalid section is `Err`, also if the schema check has removed it.

@@ -19,7 +19,10 @@ use model::{
 use observe::{logs, traces};
 use proxy::{AppLinks, AssetCacheSettings, GuestSettings, reservation, server, upstream};
 
-use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
+use super::{
+    certificate_chain::CertificateChain, fingerprint::fingerprint, public_url::PublicUrl,
+    section_digests::SectionDigests,
+};
 
 /// The warning about a [configuration that forgets](Config::forgets_revocations).
 pub const FORGETS_REVOCATIONS: &str = "a restart forgets revoked sessions and links, used links and \
@@ -34,6 +37,8 @@ pub struct Config {
     pub keyring: Keyring,
     /// Listeners, TLS and shutdown.
     pub server: server::ServerSettings,
+    /// The certificates of `[tls]` that something else renews.
+    pub certificate_chains: Vec<CertificateChain>,
     /// The authority that issues a certificate; `None` without `[tls.acme]`.
     pub acme: Option<acme::AcmeSettings>,
     /// Prosody's domains for recorders; empty with `[jaas]`.
@@ -53,6 +58,8 @@ pub struct Config {
     pub journal: Option<PathBuf>,
     /// The room rules.
     pub policy: Policy,
+    /// The origin of each rule, as `config/gateway.toml:72` or `environment GATEWAY__ROOM`.
+    pub rule_locations: Vec<String>,
     /// Branding and languages of the gateway's own pages.
     pub pages: pages::PagesSettings,
     /// Other systems that send visitors or use the API.
@@ -127,6 +134,12 @@ impl Config {
     /// Whether a restart makes valid again what was revoked.
     pub fn forgets_revocations(&self) -> bool {
         self.journal.is_none() && matches!(self.store, store::StoreSettings::Memory)
+    }
+
+    /// The origin of a rule; positions count from 1.
+    pub fn rule_location(&self, position: usize) -> &str {
+        let index = position.saturating_sub(1);
+        self.rule_locations.get(index).map_or("", String::as_str)
     }
 
     /// A hash of the settings that all replicas have to have in common. It reveals no secrets.

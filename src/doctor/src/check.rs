@@ -77,6 +77,7 @@ catalogue! {
         CertificateExpired "expired",
         CertificateName "name",
         CertificateTrust "trust",
+        CertificateUnissued "unissued",
         CertificateEndsSoon "soon",
         CertificateStale "stale",
     }

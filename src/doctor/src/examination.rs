@@ -131,6 +131,7 @@ impl Examination<'_> {
                 .flat_map(|tls| &tls.certificates)
                 .map(|files| files.certificate.as_path())
                 .collect(),
+            has_acme: self.config.acme.is_some(),
             kids,
             xmpp_domain: jitsi.map_or("", |jitsi| &jitsi.upstream.xmpp_domain),
             progress: &self.progress,

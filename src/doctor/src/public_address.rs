@@ -10,6 +10,7 @@ use model::{
     clock::Timestamp,
     xml::{Element, Escaped},
 };
+use proxy::server::CertificateFields;
 use rustls::{
     CertificateError, Error,
     pki_types::{CertificateDer, pem::PemObject},
@@ -30,6 +31,8 @@ pub(super) struct PublicAddressChecks<'p> {
     pub(super) now: Timestamp,
     /// The gateway's certificate files; none if another server terminates TLS.
     pub(super) certificate_files: Vec<&'p Path>,
+    /// Whether the gateway orders a certificate from an authority.
+    pub(super) has_acme: bool,
     /// The key ids that the gateway publishes; empty with a shared secret.
     pub(super) kids: Vec<String>,
     pub(super) xmpp_domain: &'p str,
@@ -100,6 +103,14 @@ impl PublicAddressChecks<'_> {
                     "the certificate is for another name",
                     "use one whose subject alternative names contain the host of public_url",
                 ),
+                _ if is_provisional(&chain.leaf, self.has_acme) => {
+                    found(FindingKind::CertificateUnissued, &error).with_remedy(
+                        "the authority of tls.acme has not issued a certificate; a self-signed one is \
+                         presented until then",
+                        "/readyz and the log line \"no certificate was issued\" have the authority's reason; \
+                         docs/certificates.md lists them",
+                    )
+                }
                 _ => found(FindingKind::CertificateTrust, &error).with_remedy(
                     "no authority that this machine trusts issued the certificate, so browsers \
                      warn",
@@ -275,6 +286,11 @@ fn evaluate_bypass(response: &HttpResponse) -> Result<(), Finding> {
         ))
 }
 
+/// Whether the gateway presents the certificate in place of one that it orders.
+fn is_provisional(leaf: &CertificateDer<'_>, has_acme: bool) -> bool {
+    has_acme && CertificateFields::of(leaf).is_some_and(|fields| fields.is_self_issued)
+}
+
 /// Findings about a certificate that is valid today.
 const VERIFIED: [FindingKind; 2] = [
     FindingKind::CertificateEndsSoon,
@@ -295,6 +311,25 @@ mod tests {
             status,
             body: body.to_owned().into(),
             ..HttpResponse::default()
+        }
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_provisional_where_an_authority_issues_another() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["meet.example.org".to_owned()]).unwrap();
+        let own = params.self_signed(&key).unwrap();
+        let mut authority = rcgen::CertificateParams::default();
+        let name = (rcgen::DnType::CommonName, "Private CA");
+        authority.distinguished_name.push(name.0, name.1);
+        let issuer = rcgen::Issuer::new(authority, rcgen::KeyPair::generate().unwrap());
+        let issued = params.signed_by(&key, &issuer).unwrap();
+        for (leaf, has_acme, expected) in [
+            (own.der(), true, true),
+            (own.der(), false, false),
+            (issued.der(), true, false),
+        ] {
+            assert_eq!(is_provisional(leaf, has_acme), expected);
         }
     }
 

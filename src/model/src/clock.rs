@@ -186,6 +186,12 @@ impl ClockControl {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.0.fetch_add(millis, Ordering::Relaxed);
     }
+
+    /// Sets the clock, also back, as a machine's clock that is corrected.
+    pub fn set(&self, time: Timestamp) {
+        let millis = time.0.saturating_mul(MILLIS_PER_SECOND);
+        self.0.store(millis, Ordering::Relaxed);
+    }
 }
 
 const MILLIS_PER_SECOND: u64 = 1000;

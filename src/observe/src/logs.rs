@@ -5,6 +5,8 @@ mod line_limit;
 mod text_fields;
 
 use std::{
+    env,
+    ffi::OsString,
     fmt,
     io::{self, IsTerminal},
     panic,
@@ -92,7 +94,8 @@ pub struct Logs {
 
 /// Installs the global subscriber: standard error, the audit file, and a hook that logs panics.
 pub fn init(settings: &LogSettings) -> Result<Logs, LogSetupError> {
-    let colour = io::stderr().is_terminal();
+    let terminal = io::stderr().is_terminal();
+    let colour = terminal && permits_colour(env::var_os("NO_COLOR"), env::var_os("TERM"));
     let logs = Logs::open(settings)?;
     dispatcher::set_global_default(logs.dispatch(settings, io::stderr, colour))?;
     log_panics();
@@ -196,6 +199,12 @@ impl Logs {
         }
         Dispatch::new(Registry::default().with(layers))
     }
+}
+
+/// Whether the variables of the terminal permit escape sequences: `NO_COLOR` (no-color.org) is not set to a text, and
+/// `TERM` is not `dumb`.
+fn permits_colour(no_colour: Option<OsString>, terminal: Option<OsString>) -> bool {
+    no_colour.is_none_or(|value| value.is_empty()) && terminal.is_none_or(|name| name != "dumb")
 }
 
 /// Tokio contains a panic to one task, so the process goes on; the log line is the only trace of it.

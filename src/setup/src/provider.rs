@@ -1,6 +1,10 @@
 //! The OpenID providers that the documentation has a page about.
 
+mod facts;
+
 use std::{fmt, str::FromStr};
+
+use self::facts::FACTS;
 
 use crate::InvalidAnswer;
 
@@ -14,12 +18,16 @@ struct ProviderFacts {
     issuer: &'static str,
     /// `oidc.scopes`, if the default does not do.
     scopes: Option<&'static str>,
-    /// Lines of `[oidc.claims]`.
+    /// `oidc.client_auth`, if the default does not do.
+    client_auth: Option<&'static str>,
+    /// Lines of `[oidc.claims]`; `PUBLIC_URL` stands for the address of the gateway.
     claims: &'static [&'static str],
     /// Where groups come from.
     groups: &'static str,
     back_channel_logout: bool,
     post_logout: bool,
+    /// Further settings of the client, and their values.
+    further: &'static [(&'static str, &'static str)],
 }
 
 /// A kind of OpenID provider.
@@ -63,8 +71,20 @@ impl Provider {
         self.0.scopes
     }
 
-    pub(crate) fn claims(self) -> &'static [&'static str] {
-        self.0.claims
+    pub(crate) fn client_auth(self) -> Option<&'static str> {
+        self.0.client_auth
+    }
+
+    /// Lines of `[oidc.claims]` for a gateway at this address.
+    pub(crate) fn claims(self, public_url: &str) -> Vec<String> {
+        let lines = self.0.claims.iter();
+        lines
+            .map(|line| line.replace("PUBLIC_URL", public_url))
+            .collect()
+    }
+
+    pub(crate) fn further(self) -> &'static [(&'static str, &'static str)] {
+        self.0.further
     }
 
     pub(crate) fn groups(self) -> &'static str {
@@ -101,104 +121,8 @@ impl FromStr for Provider {
         let name = text.to_ascii_lowercase();
         let found = Self::all().find(|own| own.name() == name);
         found.ok_or(InvalidAnswer(
-            "answer keycloak, entra-id, google, okta, authentik, authelia, zitadel, gitlab or other",
+            "answer keycloak, entra-id, google, okta, authentik, authelia, zitadel, gitlab, auth0, nextcloud, kanidm, \
+             pocket-id, forgejo, adfs or other",
         ))
     }
 }
-
-const FACTS: &[ProviderFacts] = &[
-    ProviderFacts {
-        name: "keycloak",
-        title: "Keycloak",
-        issuer: "https://sso.example.org/realms/main",
-        scopes: None,
-        claims: &[],
-        groups: "a mapper of type Group Membership with the claim name groups, in the ID token",
-        back_channel_logout: true,
-        post_logout: true,
-    },
-    ProviderFacts {
-        name: "entra-id",
-        title: "Microsoft Entra ID",
-        issuer: "https://login.microsoftonline.com/TENANT-ID/v2.0",
-        scopes: None,
-        claims: &[
-            r#"groups = "roles"                  # app roles, whose names are readable"#,
-            r#"email_verified = "xms_edov""#,
-            r#"avatar = "none""#,
-        ],
-        groups: "app roles, which are assigned to people or groups",
-        back_channel_logout: false,
-        post_logout: true,
-    },
-    ProviderFacts {
-        name: "google",
-        title: "Google",
-        issuer: "https://accounts.google.com",
-        scopes: None,
-        claims: &[],
-        groups: "none: rules name e-mail addresses, or claim:hd=YOUR-DOMAIN",
-        back_channel_logout: false,
-        post_logout: false,
-    },
-    ProviderFacts {
-        name: "okta",
-        title: "Okta",
-        issuer: "https://example.okta.com",
-        scopes: Some(r#"["openid", "profile", "email", "groups"]"#),
-        claims: &[],
-        groups: "a groups claim with a filter",
-        back_channel_logout: false,
-        post_logout: true,
-    },
-    ProviderFacts {
-        name: "authentik",
-        title: "Authentik",
-        issuer: "https://sso.example.org/application/o/jitsi/",
-        scopes: None,
-        claims: &[],
-        groups: "the scope profile; select a signing key",
-        back_channel_logout: true,
-        post_logout: true,
-    },
-    ProviderFacts {
-        name: "authelia",
-        title: "Authelia",
-        issuer: "https://auth.example.org",
-        scopes: Some(r#"["openid", "profile", "email", "groups"]"#),
-        claims: &[],
-        groups: "the scope groups",
-        back_channel_logout: false,
-        post_logout: false,
-    },
-    ProviderFacts {
-        name: "zitadel",
-        title: "Zitadel",
-        issuer: "https://example-a1b2c3.zitadel.cloud",
-        scopes: None,
-        claims: &[r#"groups = "urn:zitadel:iam:org:project:roles""#],
-        groups: "roles of the project, with Assert roles on authentication",
-        back_channel_logout: true,
-        post_logout: true,
-    },
-    ProviderFacts {
-        name: "gitlab",
-        title: "GitLab",
-        issuer: "https://gitlab.example.org",
-        scopes: None,
-        claims: &[],
-        groups: "full paths of GitLab's groups",
-        back_channel_logout: false,
-        post_logout: false,
-    },
-    ProviderFacts {
-        name: "other",
-        title: "another OpenID provider",
-        issuer: "https://sso.example.org",
-        scopes: None,
-        claims: &[],
-        groups: "a claim groups in the ID token or the userinfo",
-        back_channel_logout: true,
-        post_logout: true,
-    },
-];

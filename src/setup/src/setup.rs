@@ -61,8 +61,9 @@ struct GatewayToml<'d> {
     issuer: Quoted<'d>,
     plain_http: bool,
     client_id: Quoted<'d>,
+    client_auth: Option<&'d str>,
     scopes: Option<&'d str>,
-    claims: &'d [&'d str],
+    claims: &'d [String],
     secrets: &'d str,
     session_key_file: &'d str,
     app_secret_file: &'d str,
@@ -89,6 +90,7 @@ struct HelmValues<'d> {
     issuer: Quoted<'d>,
     plain_http: bool,
     client_id: Quoted<'d>,
+    client_auth: Option<&'d str>,
     scopes: Option<&'d str>,
     claims: Vec<(&'d str, &'d str)>,
     app_id: Quoted<'d>,
@@ -174,8 +176,9 @@ impl Deployment {
             issuer: Quoted(&self.issuer),
             plain_http: self.issuer.starts_with("http://"),
             client_id: Quoted(&self.client_id),
+            client_auth: self.provider.client_auth(),
             scopes: self.provider.scopes(),
-            claims: self.provider.claims(),
+            claims: &self.provider.claims(self.public_url.origin()),
             secrets: addresses.secrets,
             session_key_file,
             app_secret_file,
@@ -193,6 +196,7 @@ impl Deployment {
 
     fn helm_values(&self) -> String {
         let further = self.entry.further(self.workspace.as_deref());
+        let claims = self.provider.claims(self.public_url.origin());
         let addresses = self.platform.addresses();
         let template = HelmValues {
             page: self.platform.page(),
@@ -205,8 +209,9 @@ impl Deployment {
             issuer: Quoted(&self.issuer),
             plain_http: self.issuer.starts_with("http://"),
             client_id: Quoted(&self.client_id),
+            client_auth: self.provider.client_auth(),
             scopes: self.provider.scopes(),
-            claims: assignments(self.provider.claims()),
+            claims: assignments(&claims),
             app_id: Quoted(self.app_id()),
             domain_verification: self.domain_verification(),
             enter: self.entry.rule(self.workspace.as_deref()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tempfile::tempdir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
     acme_gateway::{AcmeGateway, connect},
@@ -11,7 +12,7 @@ use crate::support::{
 
 #[tokio::test]
 #[ignore = "needs Pebble"]
-async fn a_renewal_fails_no_handshake_and_survives_a_reload() {
+async fn a_renewal_breaks_no_connection_and_no_handshake_and_survives_a_reload() {
     let files = tempdir().unwrap();
     let pebble = Pebble::start(PebbleSettings::new(files.path())).await;
     let settings = &pebble.settings;
@@ -28,6 +29,10 @@ async fn a_renewal_fails_no_handshake_and_survives_a_reload() {
     .await;
     gateway.running.reload(&gateway.config).unwrap();
     gateway.issued("meet.test").await;
+    let mut open = Vec::new();
+    for _ in 0..200 {
+        open.push(connect(settings.https, "meet.test").await.unwrap());
+    }
     let mut leaves = BTreeSet::new();
     let mut handshakes = 0;
     eventually("it is renewed", async || {
@@ -39,6 +44,15 @@ async fn a_renewal_fails_no_handshake_and_survives_a_reload() {
         leaves.len() > 1 && handshakes >= 200
     })
     .await;
+    let (_, renewed) = connect(settings.https, "meet.test").await.unwrap();
+    for (mut stream, leaf) in open {
+        assert_ne!(leaf, renewed);
+        let request = b"GET /_gateway/jwks.json HTTP/1.1\r\nHost: meet.test\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut start = [0; 9];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 ");
+    }
     gateway.stop().await;
     assert!(pebble.issued() >= 2);
 }

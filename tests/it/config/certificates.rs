@@ -1,5 +1,7 @@
 //! Warnings of `check` about certificates that are valid and do not fit the public address.
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+
 use super::{Workplace, text};
 
 #[test]
@@ -25,7 +27,7 @@ fn unusual_certificates_are_valid_and_warned_of() {
         ),
         (
             format!("[tls]\n{}[[tls.additional]]\n{}", pair("tls"), pair("tls")),
-            "tls.additional[1]: tls.crt is for meet.example.org, as an earlier certificate is; clients get it only if \
+            "tls.additional[1].certificate: tls.crt is for meet.example.org, as an earlier certificate is; clients get it only if \
              they cannot verify the earlier key",
         ),
         (acme.to_owned(), ""),
@@ -48,4 +50,32 @@ fn unusual_certificates_are_valid_and_warned_of() {
         };
         assert_eq!(said, expected, "{tls}");
     }
+}
+
+/// The limits of times and the forms of chains are in `certificate_chain.rs`.
+#[test]
+fn an_expired_certificate_and_an_incomplete_chain_are_warned_of() {
+    let place = Workplace::new();
+    let mut authority = CertificateParams::default();
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "Unknown CA");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = Issuer::new(authority, KeyPair::generate().unwrap());
+    let mut leaf = CertificateParams::new(["meet.example.org".to_owned()]).unwrap();
+    leaf.not_after = date_time_ymd(2020, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    place.private("old.crt", &leaf.signed_by(&key, &issuer).unwrap().pem());
+    place.private("old.key", &key.serialize_pem());
+    let listen = r#"http = "127.0.0.1:8080""#;
+    let tls = "https = \"127.0.0.1:8443\"\n[tls]\ncertificate = \"old.crt\"\nkey = \"old.key\"";
+    place.change(listen, &format!("{listen}\n{tls}"));
+    let output = place.run(&["check"], &[("GATEWAY__STORE__DIRECTORY", "state")]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stderr),
+        "warning: tls.certificate: old.crt expired at 2020-01-01T00:00:00Z; browsers refuse it\n\
+         warning: tls.certificate: old.crt lacks the certificate of CN=Unknown CA, which this machine does not know \
+         as an authority; append the intermediate certificates\n"
+    );
 }

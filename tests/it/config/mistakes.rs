@@ -782,17 +782,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[[room]]\nmatch = \"board\"\nenter = \"closed\"",
-        "25: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
+        "25: room[2]: never reached: rule 1 (gateway.toml:22) matches all of its rooms; move it above rule 1, or remove it",
     ),
     (
         r#"match = "*""#,
         "match = \"board\"\nenter = \"closed\"\n[[room]]\nmatch = \"BOARD\"",
-        "25: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
+        "25: room[2]: never reached: rule 1 (gateway.toml:22) matches all of its rooms; move it above rule 1, or remove it",
     ),
     (
         "\n[[room]]\nmatch = \"*\"",
         "domain_verification = true\n[[room]]\ntenant = \"\"\nmatch = \"*\"\nenter = \"closed\"\n[[room]]\nmatch = \"a*\"\ntenant = \"\"",
-        "26: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
+        "26: room[2]: never reached: rule 1 (gateway.toml:22) matches all of its rooms; move it above rule 1, or remove it",
     ),
     (
         r#"match = "*""#,

@@ -11,6 +11,7 @@ use std::{
 
 use config::{Config, Environment};
 use jitsi_auth_gateway::app::{self, GatewayHandle, StartOptions};
+use model::clock::Clock;
 use proxy::server::CertificateFields;
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -37,8 +38,18 @@ pub(crate) struct AcmeGateway {
 impl AcmeGateway {
     /// Starts a gateway on the two ports; `acme` is the text of `[tls.acme]`.
     pub(crate) fn start(files: &Path, http: u16, https: u16, acme: &str) -> Self {
+        Self::start_at(files, [http, https], acme, Clock::system())
+    }
+
+    /// Starts a gateway with a clock of the test.
+    pub(crate) fn start_at(files: &Path, ports: [u16; 2], acme: &str, clock: Clock) -> Self {
+        let [http, https] = ports;
         let config = configuration(files, http, https, acme);
-        let running = app::start(&config, StartOptions::default()).unwrap();
+        let options = StartOptions {
+            clock,
+            ..StartOptions::default()
+        };
+        let running = app::start(&config, options).unwrap();
         Self {
             running,
             config,
@@ -67,7 +78,15 @@ impl AcmeGateway {
         panic!("no certificate: {}", self.admin("/readyz").await);
     }
 
-    /// The body of `/readyz` or `/metrics`.
+    /// The time of the next order, in seconds since 1970; `None` before it is known.
+    pub(crate) async fn next_try(&self) -> Option<u64> {
+        let metrics = self.admin("/metrics").await;
+        let name = "\njitsi_auth_gateway_acme_next_try_timestamp_seconds ";
+        let (_, value) = metrics.split_once(name)?;
+        value.lines().next()?.parse().ok().filter(|time| *time > 0)
+    }
+
+    /// The answer of `/readyz` or `/metrics`.
     pub(crate) async fn admin(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.running.addresses.admin.tcp().unwrap())
             .await

@@ -286,6 +286,11 @@ export const broken = {
     settings: { store: { kind: "redis", url_file: await plan.file("redis.secret", `redis://127.0.0.1:${await freePort()}`) } },
   })],
   "nobody trusts the certificate": ["C2.trust", async () => ({ trusted: false })],
+  "the authority of the gateway has issued no certificate": ["C2.unissued", async () => {
+    const storage = await mkdtemp(join(tmpdir(), "gateway-doctor-"));
+    const acme = { accept_terms: true, directory: "https://127.0.0.1:9/dir", storage };
+    return { trusted: false, settings: { tls: { certificate: undefined, key: undefined, acme } } };
+  }],
   "the gateway shows another certificate than the file": ["C2.stale", async (keep) => {
     const { certificate, key } = await makeCertificate(await mkdtemp(join(tmpdir(), "gateway-doctor-")));
     return { settings: { tls: { certificate, key } } };

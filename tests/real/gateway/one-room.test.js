@@ -8,9 +8,10 @@ import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { registerSecret } from "../lib/gateway.js";
 import { createHttpClient, sendRequest } from "../lib/http.js";
-import { names, settingsOfVariables } from "../lib/prosody.js";
+import { names } from "../lib/prosody.js";
 import { startSite } from "../lib/site.js";
 import { appSecret, now, sign } from "../lib/tokens.js";
+import { settingsOfVariables } from "../lib/written-settings.js";
 import { authenticate, connect, enter, login } from "../lib/xmpp-lite.js";
 
 const studio = "127.0.0.2";

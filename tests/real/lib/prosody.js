@@ -24,7 +24,9 @@ function options(entries) {
 
 // Stream resumption is enabled for the clients' host only: the focus's library miscounts its
 // acknowledgements.
-function configuration({ directory, httpPort, c2sPort, token, mucLines, allowlist, guests, recorders, logLevel }) {
+function configuration({
+  directory, httpPort, c2sPort, domain, muc, token, mucLines, allowlist, guests, recorders, logLevel,
+}) {
   return `${options({
     run_as_root: true,
     data_path: join(directory, "data"),
@@ -45,17 +47,17 @@ function configuration({ directory, httpPort, c2sPort, token, mucLines, allowlis
     c2s_require_encryption: false,
     consider_bosh_secure: true,
     consider_websocket_secure: true,
-    http_default_host: names.domain,
+    http_default_host: domain,
     trusted_proxies: ["127.0.0.1"],
     admins: [names.focusUser],
-    muc_mapper_domain_base: names.domain,
-    muc_mapper_domain_prefix: "muc",
+    muc_mapper_domain_base: domain,
+    muc_mapper_domain_prefix: muc.split(".")[0],
     smacks_hibernation_time: 60,
     storage: "internal",
   })}
   log = { { levels = { min = ${lua(logLevel)} }, to = "console" } };
 
-VirtualHost "${names.domain}"
+VirtualHost "${domain}"
 ${options({ authentication: "token", modules_enabled: ["smacks"], ...token })}
 
 VirtualHost "${names.auth}"
@@ -67,7 +69,7 @@ ${options({ authentication: "guest", modules_enabled: ["smacks"] })}
 ${recorders ? `VirtualHost "${names.hidden}"
 ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 ` : ""}
-Component "${names.muc}" "muc"
+Component "${muc}" "muc"
 ${options({
   modules_enabled: roomModules,
   // As Jitsi's: files of rooms with long names could not be opened.
@@ -87,43 +89,6 @@ ${options({ focus_user: names.focusUser })}
 `;
 }
 
-/**
- * What docker-jitsi-meet's images make of variables in `.env`, as settings of `startProsody`
- * (docker-jitsi-meet of August 2026, `prosody/rootfs/defaults/conf.d/jitsi-meet.cfg.lua`).
- * @param {string} text the lines of the file
- */
-export function settingsOfVariables(text) {
-  const lines = text.split("\n").filter((line) => line && !line.startsWith("#"));
-  const variables = Object.fromEntries(lines.map((line) => {
-    const [, name, value] = line.match(/^([A-Z_]+)=(?:'([^']*)'|.*)$/) ?? [];
-    if (!name) throw new Error(`not a variable: ${line}`);
-    return [name, value ?? line.slice(name.length + 1)];
-  }));
-  const used = {
-    ENABLE_GUESTS: (value) => ({ guests: value === "1" }),
-    ENABLE_RECORDING: (value) => ({ recorders: value === "1" }),
-    JWT_ENABLE_DOMAIN_VERIFICATION: (value) => ({ verifyDomain: value === "true" }),
-    JWT_APP_ID: (value) => ({ appId: value }),
-    JWT_APP_SECRET: (value) => ({ secret: value }),
-    JWT_ACCEPTED_AUDIENCES: (value) => ({ audiences: value.split(",") }),
-    JWT_ALLOW_EMPTY: (value) => ({ allowEmptyToken: value === "1" }),
-    ...Object.fromEntries(ofOthers.map((name) => [name, () => ({})])),
-    // Commas separate lines there.
-    XMPP_MUC_CONFIGURATION: (value) => ({ mucLines: value.split(",") }),
-  };
-  return Object.assign({}, ...Object.entries(variables).map(([name, value]) => {
-    if (!used[name]) throw new Error(`no setting for ${name}`);
-    return used[name](value);
-  }));
-}
-
-/** Variables of the web server and Jicofo, and those whose values every Prosody of the tests has. */
-const ofOthers = [
-  "HTTP_PORT", "HTTPS_PORT", "DISABLE_HTTPS", "ENABLE_HTTP_REDIRECT", "ENABLE_LETSENCRYPT", "ENABLE_XMPP_WEBSOCKET",
-  "PUBLIC_URL", "ENABLE_AUTH",
-  "AUTH_TYPE", "JICOFO_ENABLE_AUTH", "ENABLE_AUTO_OWNER", "JWT_ACCEPTED_ISSUERS", "XMPP_MUC_MODULES",
-];
-
 async function register(directory, user, password) {
   const [name, host] = user.split("@");
   const encode = (text) => text.replace(/[^A-Za-z0-9]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
@@ -135,6 +100,8 @@ async function register(directory, user, password) {
 /**
  * Starts a Prosody that checks tokens as Jitsi's plugins do.
  * @param {object} [settings]
+ * @param {string} [settings.domain] the XMPP domain of clients
+ * @param {string} [settings.muc] the component of rooms
  * @param {string} [settings.algorithm] the one signature algorithm it accepts
  * @param {string} [settings.secret] for the HS family
  * @param {string} [settings.asapKeyServer] base URL of the public keys, for the RS family
@@ -152,6 +119,8 @@ async function register(directory, user, password) {
  * @param {object} [settings.env] more environment
  */
 export async function startProsody({
+  domain = names.domain,
+  muc = names.muc,
   algorithm,
   secret,
   asapKeyServer,
@@ -177,6 +146,8 @@ export async function startProsody({
     directory: directory.path,
     httpPort,
     c2sPort,
+    domain,
+    muc,
     mucLines,
     allowlist,
     guests,

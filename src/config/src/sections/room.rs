@@ -109,6 +109,14 @@ pub(super) enum ReservationScope {
     AllDomains,
 }
 
+/// Where each rule begins.
+pub(super) fn locations(rooms: &[RawRoom], root: &mut Section<'_>) -> Vec<String> {
+    let positions = 1..=rooms.len();
+    positions
+        .map(|position| root.entry("room", position).location().to_string())
+        .collect()
+}
+
 /// Resolves all rules and checks them against each other and the context.
 pub(super) fn resolve(
     rooms: Vec<RawRoom>,

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::acme::{RawAcme, acme_warnings};
 use crate::{
+    certificate_chain::CertificateChain,
     diagnostics::Section,
     problem::Fault,
     public_url::PublicUrl,
@@ -57,8 +58,8 @@ pub(super) struct RawAdditional {
 pub(super) struct CheckedTls {
     pub(super) settings: TlsSettings,
     pub(super) acme: Option<AcmeSettings>,
-    /// The names of each certificate, by its file.
-    names: Vec<(PathBuf, CertificateFields)>,
+    /// The certificates of files that could be read.
+    pub(super) chains: Vec<CertificateChain>,
 }
 
 // === impl RawTls ===
@@ -103,25 +104,34 @@ impl RawTls {
             .check_every
             .within(seconds(1)..=DAY, section, "check_every");
         let acme = acme?;
-        let mut all = Vec::new();
+        let (mut certificates, mut chains) = (Vec::new(), Vec::new());
         if let Some(first) = first {
-            all.push(first?);
+            let (files, chain) = first?;
+            certificates.push(files);
+            chains.push((FIRST.to_owned(), chain));
         }
         if let Some(acme) = &acme {
             let file = AcmeStorage::certificate_file(&acme.storage);
-            let files = CertificateFiles {
+            certificates.push(CertificateFiles {
                 key: file.clone(),
                 certificate: file,
                 provisional_names: acme.names.clone(),
-            };
-            all.push((files, None));
+            });
         }
-        all.extend(additional?);
-        let (certificates, fields): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let paths = certificates.iter().map(|files| files.certificate.clone());
-        let names = paths.zip(fields).filter_map(|(path, it)| Some((path, it?)));
+        for ((files, chain), position) in additional?.into_iter().zip(1..) {
+            certificates.push(files);
+            chains.push((format!("tls.additional[{position}].certificate"), chain));
+        }
+        let chains = chains.into_iter().filter_map(|(key, chain)| {
+            let (file, certificates) = chain?;
+            Some(CertificateChain {
+                key,
+                file,
+                certificates,
+            })
+        });
         Some(CheckedTls {
-            names: names.collect(),
+            chains: chains.collect(),
             acme,
             settings: TlsSettings {
                 certificates,
@@ -146,12 +156,12 @@ impl Default for RawTls {
 // === impl RawAdditional ===
 
 impl RawAdditional {
-    /// The files, and the fields of the certificate if it could be read.
+    /// The files, and the chain if it could be read.
     fn resolve(
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<(CertificateFiles, Option<CertificateFields>)> {
+    ) -> Option<(CertificateFiles, Option<ReadChain>)> {
         let certificate = self.certificate.map(PathBuf::from);
         let key = self.key.map(PathBuf::from);
         let chain = certificate
@@ -160,8 +170,11 @@ impl RawAdditional {
         let private = key
             .as_deref()
             .and_then(|path| section.keep("key", read_key(path, secrets)));
-        let leaf = chain.as_ref().and_then(|chain| chain.first());
-        let fields = leaf.and_then(|leaf| CertificateFields::of(leaf));
+        let fields = chain
+            .iter()
+            .flatten()
+            .map_while(|der| CertificateFields::of(der));
+        let fields: Vec<_> = fields.collect();
         if let Some((chain, private)) = chain.zip(private) {
             section.keep("key", check_pair(chain, private));
         }
@@ -170,7 +183,8 @@ impl RawAdditional {
             key: key?,
             provisional_names: Vec::new(),
         };
-        Some((files, fields))
+        let read = (!fields.is_empty()).then(|| (files.certificate.clone(), fields));
+        Some((files, read))
     }
 }
 
@@ -184,8 +198,9 @@ impl CheckedTls {
             Some(acme) => acme_warnings(acme, public_url),
             None => Vec::new(),
         };
-        if self.acme.is_none() && !self.names.iter().any(|(_, fields)| fields.is_for(host)) {
-            let all = self.names.iter().flat_map(|(_, fields)| &fields.dns_names);
+        let mut leaves = self.chains.iter().filter_map(CertificateChain::leaf);
+        if self.acme.is_none() && !leaves.clone().any(|leaf| leaf.is_for(host)) {
+            let all = leaves.by_ref().flat_map(|leaf| &leaf.dns_names);
             let mut all: Vec<_> = all.map(String::as_str).collect();
             if all.is_empty() {
                 all.push("no DNS name");
@@ -195,24 +210,32 @@ impl CheckedTls {
                 "tls: no certificate is for {host}, the host of public_url, but for {all}; browsers refuse it"
             ));
         }
-        for (position, (path, fields)) in self.names.iter().enumerate().skip(1) {
-            let earlier = self.names.iter().take(position);
-            let mut earlier = earlier.flat_map(|(_, fields)| &fields.dns_names);
-            let path = path.display();
-            if fields.dns_names.is_empty() {
+        for (position, chain) in self.chains.iter().enumerate() {
+            let earlier = self.chains.iter().take(position);
+            let earlier = earlier.filter_map(CertificateChain::leaf);
+            let mut earlier = earlier.flat_map(|leaf| &leaf.dns_names);
+            let Some(leaf) = chain.leaf() else { continue };
+            let (key, file) = (&chain.key, chain.file.display());
+            if leaf.dns_names.is_empty() && chain.key != FIRST {
                 warnings.push(format!(
-                    "tls.additional[{position}]: {path} is for no DNS name, so no client gets it"
+                    "{key}: {file} is for no DNS name, so no client gets it"
                 ));
-            } else if let Some(name) = earlier.find(|name| fields.dns_names.contains(name)) {
+            } else if let Some(name) = earlier.find(|name| leaf.dns_names.contains(name)) {
                 warnings.push(format!(
-                    "tls.additional[{position}]: {path} is for {name}, as an earlier certificate is; \
-                     clients get it only if they cannot verify the earlier key"
+                    "{key}: {file} is for {name}, as an earlier certificate is; clients get it only if they cannot \
+                     verify the earlier key"
                 ));
             }
         }
         warnings
     }
 }
+
+/// A file and the fields of its certificates, up to the first malformed one.
+type ReadChain = (PathBuf, Vec<CertificateFields>);
+
+/// The key of the certificate that clients get without a name.
+const FIRST: &str = "tls.certificate";
 
 /// Each certificate has a time series; more names belong into fewer certificates.
 const MAX_ADDITIONAL: usize = 64;

@@ -167,3 +167,17 @@ fn fields_of_a_text_line_can_be_split() {
                   reason=\"rule 4 lets other people in\" error=Some(1) n=7\n";
     assert!(line.ends_with(fields), "{line}");
 }
+
+#[test]
+fn variables_of_the_terminal_forbid_colours() {
+    for (no_colour, terminal, expected) in [
+        (None, None, true),
+        (None, Some("xterm-256color"), true),
+        (Some(""), Some("xterm"), true),
+        (Some("1"), Some("xterm"), false),
+        (None, Some("dumb"), false),
+    ] {
+        let permitted = permits_colour(no_colour.map(Into::into), terminal.map(Into::into));
+        assert_eq!(permitted, expected, "{no_colour:?} {terminal:?}");
+    }
+}

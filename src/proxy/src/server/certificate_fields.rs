@@ -2,7 +2,7 @@
 
 use x509_cert::{
     Certificate,
-    der::Decode,
+    der::{Decode, Encode},
     ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
@@ -16,6 +16,12 @@ pub struct CertificateFields {
     /// The DNS names of `subjectAltName` in lower case, wildcards included. Clients ignore the common name
     /// (RFC 9525 § 2).
     pub dns_names: Vec<String>,
+    /// The subject's distinguished name as DER.
+    pub subject: Vec<u8>,
+    /// The issuer's distinguished name as DER.
+    pub issuer: Vec<u8>,
+    /// The issuer's distinguished name as text (RFC 4514).
+    pub issuer_name: String,
     /// Whether the issuer is the subject: an authority's or a self-signed certificate.
     pub is_self_issued: bool,
 }
@@ -38,6 +44,9 @@ impl CertificateFields {
             not_before: certificate.validity.not_before.to_unix_duration().as_secs(),
             not_after: certificate.validity.not_after.to_unix_duration().as_secs(),
             dns_names: dns_names.collect(),
+            subject: certificate.subject.to_der().ok()?,
+            issuer: certificate.issuer.to_der().ok()?,
+            issuer_name: certificate.issuer.to_string(),
             is_self_issued: certificate.issuer == certificate.subject,
         })
     }

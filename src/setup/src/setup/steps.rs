@@ -24,6 +24,12 @@ impl Deployment {
                 at("/_gateway/backchannel-logout"),
             ));
         }
+        rows.extend(
+            self.provider
+                .further()
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         rows.push(("groups", self.provider.groups().to_owned()));
         rows
     }
@@ -42,8 +48,8 @@ impl Deployment {
                     .to_owned(),
             ],
             Platform::Kubernetes => vec![
-                "Prosody needs JWT_APP_SECRET from secrets/app-secret, and the variables in \
-                 docs/kubernetes.md"
+                "Prosody needs JWT_APP_SECRET from secrets/app-secret; Prosody and Jicofo need the variables in \
+                 deploy/helm/examples/jitsi-helm.yaml"
                     .to_owned(),
                 "values.yaml has guesses: the image, the names of Jitsi's Services, the network of \
                  the proxy"

@@ -14,7 +14,9 @@ pub(super) fn reject_unreachable(rules: &[Option<Rule>], root: &mut Section<'_>)
             .position(|other| other.as_ref().is_some_and(|other| covers(other, rule)));
         if let Some(earlier) = earlier {
             let position = earlier + 1;
-            let what = format!("never reached: rule {position} matches all of its rooms");
+            let location = root.entry("room", position).location().to_string();
+            let what =
+                format!("never reached: rule {position} ({location}) matches all of its rooms");
             let remedy = format!("move it above rule {position}, or remove it");
             root.entry("room", index + 1).reject("", what, remedy);
         }
