@@ -24,6 +24,31 @@ fn the_page_on_the_api_is_fresh() {
     assert!(written == api::markdown(), "{remedy}");
 }
 
+/// A file that no step names would never run.
+#[test]
+fn the_whole_suite_runs_every_file_of_tests() {
+    let suite = fs::read_to_string(root().join("tests/run")).unwrap();
+    let words: BTreeSet<_> = suite
+        .split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ';'))
+        .map(|word| word.trim_end_matches(".test.js"))
+        .collect();
+    let mut files = 0;
+    for folder in ["after", "direct", "doctor", "gateway"] {
+        for entry in fs::read_dir(root().join("tests/real").join(folder)).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            let Some(name) = file.strip_suffix(".test.js") else {
+                continue;
+            };
+            files += 1;
+            assert!(
+                words.contains(&*format!("{folder}/{name}")),
+                "{folder}/{file}"
+            );
+        }
+    }
+    assert!(files > 40, "{files}");
+}
+
 #[test]
 fn every_link_has_a_target() {
     let pages = pages();
