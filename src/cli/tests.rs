@@ -5,7 +5,7 @@ use devkit::demo::{Demo, DemoPorts};
 use model::{clock::Clock, random::Random};
 
 async fn parts() -> Demo {
-    Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
+    Demo::prepare(DemoPorts::Free, None, Clock::system(), Random::system())
         .await
         .unwrap()
 }
@@ -30,7 +30,7 @@ pub(in crate::cli) fn command(words: &[&str], input: &str) -> (Exit, String, Str
     let commands = Commands {
         run: |_, _| Ok(()),
         #[cfg(feature = "demo")]
-        demo: || Ok(()),
+        demo: |_| Ok(()),
     };
     let all = ["gateway"].iter().chain(words);
     let environment = Environment::from_variables::<&str, &str>([]);
@@ -166,7 +166,7 @@ async fn the_audit_file_is_reopened_on_sighup_and_not_at_each_poll() {
             Ok(())
         },
         #[cfg(feature = "demo")]
-        demo: || Ok(()),
+        demo: |_| Ok(()),
     };
     let (mut output, mut error) = (Vec::new(), Vec::new());
     let mut terminal = Terminal {
