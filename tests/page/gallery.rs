@@ -192,8 +192,9 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     };
     let hidden = [("return_to".to_owned(), texts.other.to_owned())];
     let providers = [provider_link(true), provider_link(false)];
-    let choice = |unknown| Content::ChooseProvider {
-        providers: &providers,
+    let first_time = [provider_link(false), provider_link(false)];
+    let choice_of = |providers, unknown| Content::ChooseProvider {
+        providers,
         email: Some(EmailForm {
             action: texts.path,
             field: "email",
@@ -201,8 +202,9 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             unknown,
         }),
     };
-    save("choice", &choice(None))?;
-    save("choice-unknown", &choice(Some(texts.other)))?;
+    save("choice", &choice_of(&providers, None))?;
+    save("choice-first", &choice_of(&first_time, None))?;
+    save("choice-unknown", &choice_of(&providers, Some(texts.other)))?;
     save(
         "continue",
         &Content::Continue {

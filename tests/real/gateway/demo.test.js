@@ -120,12 +120,12 @@ test("tiles say who is a host, a member and a guest", async () => {
 
 test("a sign-out on the overview ends a visit, which the page measures", async () => {
   const [max, presenter] = await Promise.all([visitor(), visitor()]);
-  await enter(max.page, "team", "max");
+  await enter(max.page, "retro", "max");
   await presenter.page.goto(overview);
-  await presenter.page.getByRole("button", { name: "Sign out Max Member in team" }).click();
-  await presenter.page.getByText(/Max Member was gone from team after \d+ ms\./).waitFor();
+  await presenter.page.getByRole("button", { name: "Sign out Max Member in retro" }).click();
+  await presenter.page.getByText(/Max Member was gone from retro after \d+ ms\./).waitFor();
   await max.page.waitForURL(/\/_gateway\/signed-out/);
   await presenter.page.getByRole("button", { name: /Log in again as Max Member/ }).first().click();
-  await presenter.page.getByText("Max Member, with the token for team: Prosody accepts it.").waitFor();
+  await presenter.page.getByText("Max Member, with the token for retro: Prosody accepts it.").waitFor();
   for (const { context } of [max, presenter]) await context.close();
 });
