@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
         address: "https://meet.example.org/acme/calm-otter-4821-k7qd3m2a?invite=eyJhbGciOiJIUzI1NiJ9.eyJyIjoiYWNtZS9jYWxtLW90dGVyIn0.c2lnbmF0dXJl",
         reason: "room_pattern (room)",
     };
-    for language in ["en", "de", "fr", "es", "ar"] {
+    for language in LANGUAGES {
         write_all(&directory.join(language), language, &plain, &script)?;
     }
     let hostile = Texts {
@@ -402,6 +402,10 @@ const NAME_PROBLEMS: [(&str, NameProblem); 5] = [
     ("reserved", NameProblem::Reserved),
     ("characters", NameProblem::Characters),
     ("not-allowed", NameProblem::NotAllowed),
+];
+
+const LANGUAGES: [&str; 13] = [
+    "en", "de", "fr", "es", "ar", "pt", "it", "nl", "pl", "tr", "uk", "ja", "zh-Hans",
 ];
 
 /// Tries to break out of every context that a text can be in.

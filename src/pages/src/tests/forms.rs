@@ -106,7 +106,6 @@ fn providers_are_links_of_which_the_last_one_is_suggested() {
         assert!(html.contains(part), "{part}\n{html}");
     }
     assert_eq!(html.matches("id=\"last\"").count(), 1);
-    // Without a suggestion no button stands back.
     let equal = providers.map(|link| ProviderLink {
         is_last: false,
         ..link
