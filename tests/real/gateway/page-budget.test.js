@@ -81,7 +81,7 @@ const languages = () => [...new Set(gallery.names.map((path) => path.split("/")[
 test("every page is small, does not move while it loads, and has one obvious action", async (context) => {
   const largest = new Map();
   const wrong = [];
-  for (const colorScheme of ["light", "dark"]) {
+  await Promise.all(["light", "dark"].map(async (colorScheme) => {
     const tab = await measuredTab({ colorScheme });
     for (const language of languages()) {
       for (const path of gallery.names.filter((name) => name.startsWith(`/${language}/`))) {
@@ -104,7 +104,7 @@ test("every page is small, does not move while it loads, and has one obvious act
       }
     }
     await tab.context.close();
-  }
+  }));
   const rows = [...largest].sort(([, one], [, other]) => other.bytes - one.bytes);
   for (const [name, { bytes, shift, language }] of rows) {
     context.diagnostic(`${name.padEnd(26)} ${String(bytes).padStart(6)} bytes (${language})  shift ${shift}`);
