@@ -14,7 +14,7 @@ use std::{
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
-use model::clock::Clock;
+use model::{clock::Clock, token::prosody::SaslCondition};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -159,7 +159,7 @@ impl OverviewState {
             Ok(()) => json!({ "accepted": true }),
             Err(refusal) => json!({
                 "accepted": false,
-                "condition": refusal.condition().map(|condition| condition.as_str()),
+                "condition": refusal.condition().map(SaslCondition::as_str),
                 "text": refusal.to_string(),
             }),
         })

@@ -124,12 +124,26 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn told(log: impl FnOnce()) -> Vec<String> {
-        let written = Arc::new(Mutex::new(Vec::new()));
-        let story = Story::new(DevAccount::demonstration(), None, Arc::clone(&written));
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let accounts = DevAccount::demonstration();
+        let story = Story::new(accounts, None, move || writer.clone());
         with_default(Registry::default().with(story), log);
-        let written = written.lock().unwrap().clone();
-        let text = String::from_utf8(written).unwrap();
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         text.lines()
             .map(|line| line.trim_start().to_owned())
             .collect()
