@@ -27,12 +27,17 @@ after(async () => {
 /** Whether a page leaves at once, for the provider or an app. It is opened without its scripts. */
 const leaves = (path) => /\/(continue|open-app(-desktop)?)$/.test(path);
 const address = (path) => gallery.origin + path + (leaves(path) ? "?still" : "");
+let tabs = 0;
 
 /** A tab that measures the bytes of the gateway's responses, and layout shifts. */
 async function measuredTab(options) {
   const context = await browser.newContext({ viewport: phone, ...options });
   const page = await context.newPage();
+  // The script at the end of a page arrives after the first paint, so that all that it changes is seen.
+  const key = `tab${tabs += 1}`;
+  await context.exposeFunction("reportPaint", () => gallery.sendRest(key));
   await context.addInitScript(() => {
+    new PerformanceObserver(() => window.reportPaint()).observe({ type: "paint", buffered: true });
     window.shifts = [];
     const observer = new PerformanceObserver((list) => {
       for (const { value, sources } of list.getEntries()) {
@@ -49,7 +54,7 @@ async function measuredTab(options) {
     context,
     page,
     async open(path) {
-      await page.goto(address(path));
+      await page.goto(leaves(path) ? address(path) : `${gallery.origin}${path}?slow=${key}`);
       // Two frames: shifts of the first are reported with the second.
       const shifts = await page.evaluate(() => new Promise((resolve) => {
         requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => resolve(window.takeShifts()))));
