@@ -153,11 +153,11 @@ mod tests {
     fn audit_lines_are_sentences_with_the_names_of_people() {
         let lines = told(|| {
             let by = tracing::field::display("rule 3");
-            info!(target: "audit", event = "admitted", room = "team", role = "participant", by, subject = "max");
-            info!(target: "audit", event = "refused", room = "board", reason = "rule 1 lets other people in", subject = "max");
-            info!(target: "audit", event = "cut", reason = "sign_out", room = "team", subject = "hanna");
-            info!(target: "audit", event = "signed_in", subject = "guest:x");
-            info!(target: "access", path = "/team", "a request");
+            info!(target: AUDIT_TARGET, event = "admitted", room = "team", role = "participant", by, subject = "max");
+            info!(target: AUDIT_TARGET, event = "refused", room = "board", reason = "rule 1 lets other people in", subject = "max");
+            info!(target: AUDIT_TARGET, event = "cut", reason = "sign_out", room = "team", subject = "hanna");
+            info!(target: AUDIT_TARGET, event = "signed_in", subject = "guest:x");
+            info!(target: "requests", path = "/team", "a request");
         });
         assert_eq!(
             lines,
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let lines = told(|| info!(target: "audit", event = "left", room = "a\u{1b}[2J\nb"));
+        let lines = told(|| info!(target: AUDIT_TARGET, event = "left", room = "a\u{1b}[2J\nb"));
         assert_eq!(
             lines,
             ["Someone without an account left a\u{fffd}[2J\u{fffd}b"]
