@@ -1,10 +1,8 @@
 //! Whole command lines, against the configuration of the demonstration.
 
 use super::*;
-use anyhow::Context as _;
 use devkit::demo::{Demo, DemoPorts};
 use model::{clock::Clock, random::Random};
-use secrecy::ExposeSecret as _;
 
 async fn parts() -> Demo {
     Demo::prepare(DemoPorts::Free, None, Clock::system(), Random::system())
@@ -189,6 +187,9 @@ async fn the_audit_file_is_reopened_on_sighup_and_not_at_each_poll() {
 #[cfg(feature = "demo")]
 #[test]
 fn the_demonstration_may_be_in_front_of_another_jitsi() {
+    use anyhow::Context as _;
+    use secrecy::ExposeSecret as _;
+
     let file = std::env::temp_dir().join(format!("demo-secret-{}", Random::system().text::<8>()));
     std::fs::write(&file, "a secret of the other Prosody\n").unwrap();
     let file = file.display().to_string();
