@@ -3,6 +3,8 @@
 //! All output goes to the [`Terminal`] that the caller passes.
 
 mod admin_client;
+#[cfg(feature = "demo")]
+mod demo;
 mod doctor;
 mod explain;
 mod healthcheck;
@@ -28,6 +30,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::lifecycle::Reload;
 use config::{Config, ConfigProblems, Environment};
+#[cfg(feature = "demo")]
+use devkit::demo::ExternalJitsi;
 use model::clock::Clock;
 use observe::logs;
 use proxy::api;
@@ -39,7 +43,7 @@ pub struct Commands {
     pub run: fn(&Config, &Reload) -> anyhow::Result<()>,
     /// Serves the demonstration until a signal stops the process.
     #[cfg(feature = "demo")]
-    pub demo: fn() -> anyhow::Result<()>,
+    pub demo: fn(Option<ExternalJitsi>) -> anyhow::Result<()>,
 }
 
 /// The standard streams of a command.
@@ -88,10 +92,13 @@ enum Command {
     /// SIGHUP reloads the configuration. A second SIGTERM or SIGINT skips the graceful shutdown.
     #[command(after_help = help::RUN)]
     Run(ConfigArgument),
-    /// Run a demonstration on loopback, with an embedded provider and a simulated Jitsi.
+    /// Run a demonstration on loopback, with an embedded provider and a simulated Jitsi, or in front of
+    /// yours.
+    ///
+    /// Takes the ports 8443, 9090, 9091 and 5280, or the next free ones.
     #[cfg(feature = "demo")]
     #[command(after_help = help::DEMO)]
-    Demo,
+    Demo(demo::DemoArguments),
     /// Write a first configuration, after a few questions.
     ///
     /// Writes gateway.toml, new secrets, and the settings of Jitsi that belong to them; prints what to
@@ -268,7 +275,7 @@ impl CommandContext<'_, '_> {
                 (commands.run)(&config, &reload)?;
             }
             #[cfg(feature = "demo")]
-            Command::Demo => (commands.demo)()?,
+            Command::Demo(arguments) => (commands.demo)(arguments.jitsi()?)?,
             Command::Init(arguments) => self.init(arguments)?,
             Command::Check(file) => self.check(file)?,
             Command::Doctor(arguments) => self.doctor(arguments)?,

@@ -6,6 +6,8 @@
 mod config_watcher;
 mod systemd;
 
+#[cfg(feature = "demo")]
+use std::env;
 use std::future;
 
 use anyhow::Context;
@@ -20,7 +22,7 @@ use self::config_watcher::ConfigWatcher;
 use crate::app::{self, GatewayHandle, StartOptions};
 use config::{Config, ConfigProblems};
 #[cfg(feature = "demo")]
-use devkit::demo::{Demo, DemoPorts};
+use devkit::demo::{Demo, DemoPorts, ExternalJitsi};
 #[cfg(feature = "demo")]
 use model::{clock::Clock, random::Random};
 #[cfg(feature = "demo")]
@@ -68,14 +70,16 @@ pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
 
 /// Serves the demonstration until a signal stops the process.
 #[cfg(feature = "demo")]
-pub fn demo() -> anyhow::Result<()> {
+pub fn demo(jitsi: Option<ExternalJitsi>) -> anyhow::Result<()> {
+    let program = env::current_exe().context("cannot find this program's file")?;
     let stop = CancellationToken::new();
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot install signal handlers")?;
-        let parts = Demo::prepare(DemoPorts::Usual, Clock::system(), Random::system()).await?;
-        logs::init(&parts.config.log)?;
+        let (clock, random) = (Clock::system(), Random::system());
+        let parts = Demo::prepare(DemoPorts::Usual, jitsi, clock, random).await?;
+        logs::init_with_audit_layer(&parts.config.log, parts.story(std::io::stderr))?;
         let gateway = app::start(&parts.config, StartOptions::default())?;
-        parts.announce(&mut std::io::stdout())?;
+        parts.announce(&program, &mut std::io::stdout())?;
         let neighbours = tokio::spawn(parts.services.run(stop.clone()));
         serve_until_stopped(gateway, signals, None).await;
         stop.cancel();

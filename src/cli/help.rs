@@ -7,9 +7,11 @@ Example: jitsi-auth-gateway run --config /etc/jitsi-auth-gateway/gateway.toml";
 
 #[cfg(feature = "demo")]
 pub(super) const DEMO: &str = "\
-Exit codes: 0 stopped by a signal; 1 the demonstration could not start.
+Exit codes: 0 stopped by a signal; 1 the demonstration could not start; 2 options are missing.
 
-Example: jitsi-auth-gateway demo";
+Examples: jitsi-auth-gateway demo
+          jitsi-auth-gateway demo --jitsi http://127.0.0.1:8000 --xmpp http://127.0.0.1:5280 \\
+              --app-secret-file prosody.secret";
 
 pub(super) const INIT: &str = "\
 Exit codes: 0 the files were written; 1 the doctor found problems; 2 nothing was written.

@@ -5,7 +5,7 @@ use devkit::demo::{Demo, DemoPorts};
 use model::{clock::Clock, random::Random};
 
 async fn parts() -> Demo {
-    Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
+    Demo::prepare(DemoPorts::Free, None, Clock::system(), Random::system())
         .await
         .unwrap()
 }
@@ -30,7 +30,7 @@ pub(in crate::cli) fn command(words: &[&str], input: &str) -> (Exit, String, Str
     let commands = Commands {
         run: |_, _| Ok(()),
         #[cfg(feature = "demo")]
-        demo: || Ok(()),
+        demo: |_| Ok(()),
     };
     let all = ["gateway"].iter().chain(words);
     let environment = Environment::from_variables::<&str, &str>([]);
@@ -166,7 +166,7 @@ async fn the_audit_file_is_reopened_on_sighup_and_not_at_each_poll() {
             Ok(())
         },
         #[cfg(feature = "demo")]
-        demo: || Ok(()),
+        demo: |_| Ok(()),
     };
     let (mut output, mut error) = (Vec::new(), Vec::new());
     let mut terminal = Terminal {
@@ -181,4 +181,56 @@ async fn the_audit_file_is_reopened_on_sighup_and_not_at_each_poll() {
         &mut terminal,
     );
     assert_eq!(exit, Exit::Done, "{}", String::from_utf8_lossy(&error));
+}
+
+/// The options of `demo` name a Jitsi only together with its secret.
+#[cfg(feature = "demo")]
+#[test]
+fn the_demonstration_may_be_in_front_of_another_jitsi() {
+    use anyhow::Context as _;
+    use secrecy::ExposeSecret as _;
+
+    let file = std::env::temp_dir().join(format!("demo-secret-{}", Random::system().text::<8>()));
+    std::fs::write(&file, "a secret of the other Prosody\n").unwrap();
+    let file = file.display().to_string();
+    let run_demo = |demo, words: &[&str]| {
+        let (mut output, mut error) = (Vec::new(), Vec::new());
+        let mut terminal = Terminal {
+            input: &mut io::empty(),
+            output: &mut output,
+            error: &mut error,
+        };
+        let commands = Commands {
+            run: |_, _| Ok(()),
+            demo,
+        };
+        let all = ["gateway", "demo"].iter().chain(words);
+        let environment = Environment::from_variables::<&str, &str>([]);
+        run(all, &environment, commands, &mut terminal)
+    };
+    let is_stand_in: fn(Option<ExternalJitsi>) -> anyhow::Result<()> = |jitsi| {
+        anyhow::ensure!(jitsi.is_none());
+        Ok(())
+    };
+    assert_eq!(run_demo(is_stand_in, &[]), Exit::Done);
+    let web = ["--jitsi", "http://10.0.0.9:8000"];
+    assert_eq!(run_demo(is_stand_in, &web), Exit::Refused);
+    let with_path = [
+        "--jitsi",
+        "http://10.0.0.9:8000/x",
+        "--app-secret-file",
+        &file,
+    ];
+    assert_eq!(run_demo(is_stand_in, &with_path), Exit::Refused);
+    let whole = [web[0], web[1], "--app-secret-file", &file];
+    let is_theirs: fn(Option<ExternalJitsi>) -> anyhow::Result<()> = |jitsi| {
+        let jitsi = jitsi.context("none")?;
+        anyhow::ensure!(jitsi.web.as_str() == "http://10.0.0.9:8000/");
+        anyhow::ensure!(jitsi.xmpp.as_str() == "http://10.0.0.9:5280/");
+        anyhow::ensure!(jitsi.xmpp_domain == "meet.jitsi" && jitsi.app_id == "gateway");
+        anyhow::ensure!(jitsi.app_secret.expose_secret() == "a secret of the other Prosody");
+        Ok(())
+    };
+    assert_eq!(run_demo(is_theirs, &whole), Exit::Done);
+    std::fs::remove_file(file).unwrap();
 }

@@ -45,7 +45,7 @@ impl Deployment {
     }
 
     async fn try_start() -> Option<Self> {
-        let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
+        let parts = Demo::prepare(DemoPorts::Free, None, Clock::system(), Random::system())
             .await
             .ok()?;
         let file = &parts.config.server.tls.as_ref().unwrap().certificates[0].certificate;

@@ -81,6 +81,31 @@ fn every_link_has_a_target() {
     assert!(seen > 40, "links were read: {seen}");
 }
 
+#[test]
+fn the_table_of_languages_is_that_of_their_files() {
+    let page = fs::read_to_string(root().join("docs/pages.md")).unwrap();
+    let (_, table) = page.split_once("## Languages").unwrap();
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+        let tag = cells.next()?.trim_end_matches('`').to_owned();
+        Some((tag, cells.nth(1)? == "no"))
+    };
+    let listed: BTreeSet<_> = table.lines().filter_map(row).collect();
+    let files = fs::read_dir(root().join("src/pages/src/texts")).unwrap();
+    let described = files.map(|file| {
+        let path = file.unwrap().path();
+        let is_unread = fs::read_to_string(&path)
+            .unwrap()
+            .starts_with("# No native speaker");
+        (
+            path.file_stem().unwrap().to_str().unwrap().to_owned(),
+            is_unread,
+        )
+    });
+    let described: BTreeSet<_> = described.collect();
+    assert_eq!(listed, described);
+}
+
 /// The text of a link such as `[`name`](../tests/it/x.rs)` occurs in the file: a test, a type, or
 /// the file's own path.
 #[test]

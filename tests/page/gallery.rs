@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
         address: "https://meet.example.org/acme/calm-otter-4821-k7qd3m2a?invite=eyJhbGciOiJIUzI1NiJ9.eyJyIjoiYWNtZS9jYWxtLW90dGVyIn0.c2lnbmF0dXJl",
         reason: "room_pattern (room)",
     };
-    for language in ["en", "de", "fr", "es", "ar"] {
+    for language in LANGUAGES {
         write_all(&directory.join(language), language, &plain, &script)?;
     }
     let hostile = Texts {
@@ -192,8 +192,9 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     };
     let hidden = [("return_to".to_owned(), texts.other.to_owned())];
     let providers = [provider_link(true), provider_link(false)];
-    let choice = |unknown| Content::ChooseProvider {
-        providers: &providers,
+    let first_time = [provider_link(false), provider_link(false)];
+    let choice_of = |providers, unknown| Content::ChooseProvider {
+        providers,
         email: Some(EmailForm {
             action: texts.path,
             field: "email",
@@ -201,8 +202,9 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             unknown,
         }),
     };
-    save("choice", &choice(None))?;
-    save("choice-unknown", &choice(Some(texts.other)))?;
+    save("choice", &choice_of(&providers, None))?;
+    save("choice-first", &choice_of(&first_time, None))?;
+    save("choice-unknown", &choice_of(&providers, Some(texts.other)))?;
     save(
         "continue",
         &Content::Continue {
@@ -400,6 +402,10 @@ const NAME_PROBLEMS: [(&str, NameProblem); 5] = [
     ("reserved", NameProblem::Reserved),
     ("characters", NameProblem::Characters),
     ("not-allowed", NameProblem::NotAllowed),
+];
+
+const LANGUAGES: [&str; 13] = [
+    "en", "de", "fr", "es", "ar", "pt", "it", "nl", "pl", "tr", "uk", "ja", "zh-Hans",
 ];
 
 /// Tries to break out of every context that a text can be in.

@@ -8,28 +8,28 @@ use std::{
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
-    time::Duration,
+    sync::Arc,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use config::{self, Config, ConfigProblems, Environment};
-use cookie::time::OffsetDateTime;
-use model::{
-    clock::{Clock, Timestamp},
-    random::Random,
-    token::prosody::ProsodyRules,
-};
-use secrecy::{ExposeSecret, SecretString};
+use config::{Config, ConfigProblems};
+use model::{clock::Clock, random::Random, token::prosody::ProsodyRules};
 use tokio_util::sync::CancellationToken;
 
-use self::private_directory::PrivateDirectory;
+pub use self::{external_jitsi::ExternalJitsi, story::Story};
+use self::{gateway_plan::GatewayPlan, overview::Overview, private_directory::PrivateDirectory};
 use super::{
     DevkitError,
-    meeting::{DevMeeting, DevMeetingSettings},
+    meeting::{DevMeeting, DevMeetingSettings, DevMeetingState},
     provider::{DevAccount, DevClient, DevProvider, DevProviderSettings, PushSupport},
 };
 
+mod announcement;
+mod external_jitsi;
+mod gateway_plan;
+mod overview;
 mod private_directory;
+mod story;
 
 /// A prepared demonstration; only the gateway does not run yet.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct Demo {
     pub config: Config,
     /// The servers that the gateway uses; run them as long as the gateway.
     pub services: DemoServices,
+    /// A link token of the other system, for a lesson.
+    lesson_token: String,
 }
 
 /// The provider, the meeting backend and the files. Dropping it removes the files.
@@ -45,15 +47,17 @@ pub struct Demo {
 pub struct DemoServices {
     /// The provider, with fictional accounts.
     pub provider: DevProvider,
-    /// The meeting backend.
-    pub meeting: DevMeeting,
+    /// The meeting backend; none in front of another Jitsi.
+    pub meeting: Option<DevMeeting>,
+    /// The page that shows who is where; it needs the stand-in.
+    overview: Option<Overview>,
     directory: PrivateDirectory,
 }
 
 /// The choice of loopback ports.
 #[derive(Clone, Copy, Debug)]
 pub enum DemoPorts {
-    /// 8443, 9090 and 5280, or the next free ones.
+    /// 8443, 9090, 5280 and 9091, or the next free ones.
     Usual,
     /// Any free ports, for tests.
     Free,
@@ -76,28 +80,20 @@ pub enum DemoError {
     Config(#[from] ConfigProblems),
 }
 
-/// The values for the configuration file.
-struct GatewayPlan<'p> {
-    https: SocketAddr,
-    admin: SocketAddr,
-    issuer: &'p str,
-    upstream: SocketAddr,
-    client_secret: SecretString,
-    app_secret: SecretString,
-    session_key: SecretString,
-}
-
 // === impl Demo ===
 
 impl Demo {
-    /// Binds the servers' ports, and writes and loads the configuration.
+    /// Binds the servers' ports, and writes and loads the configuration; with `jitsi`, of a gateway in
+    /// front of that one instead of the stand-in.
     pub async fn prepare(
         ports: DemoPorts,
+        jitsi: Option<ExternalJitsi>,
         clock: Clock,
         random: Random,
     ) -> Result<Self, DemoError> {
         // The meeting's rules derive from the configuration, which contains the meeting's address.
-        let [https, admin, upstream] = ports.find([HTTPS_PORT, ADMIN_PORT, MEETING_PORT])?;
+        let [https, admin, upstream, overview] =
+            ports.find([HTTPS_PORT, ADMIN_PORT, MEETING_PORT, OVERVIEW_PORT])?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let settings = DevProviderSettings {
             clients: Vec::new(),
@@ -106,13 +102,14 @@ impl Demo {
             pushed_requests: PushSupport::None,
         };
         let provider = DevProvider::bind(any, settings, clock.clone(), random.clone()).await?;
+        let stands_in = jitsi.is_none();
         let plan = GatewayPlan {
             https,
             admin,
             issuer: provider.issuer(),
-            upstream,
+            jitsi: jitsi.unwrap_or_else(|| ExternalJitsi::stand_in(upstream, &random)),
             client_secret: random.text::<32>().into(),
-            app_secret: random.text::<32>().into(),
+            school_secret: random.text::<32>().into(),
             session_key: BASE64_STANDARD.encode(random.bytes::<32>()).into(),
         };
         let directory = PrivateDirectory::create(&random)?;
@@ -121,47 +118,44 @@ impl Demo {
         let oidc = config.oidc.first().expect("the file has [oidc]");
         provider.provider().register(DevClient {
             id: CLIENT_ID.to_owned(),
-            secret: Some(plan.client_secret),
+            secret: Some(plan.client_secret.clone()),
             redirect_uris: vec![oidc.redirect_uri.to_string()],
             post_logout_redirect_uris: vec![oidc.signed_out_uri.to_string()],
         });
-        let jitsi = config.jitsi().expect("the file has [upstream]");
-        let settings = DevMeetingSettings {
-            xmpp_domain: jitsi.upstream.xmpp_domain.clone(),
-            rules: ProsodyRules::for_tokens_of(&jitsi.token).map_err(DevkitError::from)?,
-        };
-        let meeting = DevMeeting::bind(upstream, settings, clock, random).await?;
+        let lesson_token = plan.lesson_token(clock.now())?;
+        let (mut meeting, mut page) = (None, None);
+        if stands_in {
+            let jitsi = config.jitsi().expect("the file has [upstream]");
+            let settings = DevMeetingSettings {
+                xmpp_domain: jitsi.upstream.xmpp_domain.clone(),
+                rules: ProsodyRules::for_tokens_of(&jitsi.token).map_err(DevkitError::from)?,
+            };
+            let backend = DevMeeting::bind(upstream, settings, clock.clone(), random).await?;
+            page = Some(Overview::bind(overview, admin, backend.meeting(), clock).await?);
+            meeting = Some(backend);
+        }
         let services = DemoServices {
             provider,
             meeting,
+            overview: page,
             directory,
         };
-        Ok(Self { config, services })
+        Ok(Self {
+            config,
+            services,
+            lesson_token,
+        })
     }
 
-    /// Writes addresses and instructions for the operator.
-    pub fn announce(&self, out: &mut dyn Write) -> io::Result<()> {
-        let public = self.config.public_url.origin();
-        let admin = &self.config.server.admin;
-        let file = self.services.directory.path().join(CONFIG_FILE);
-        write!(
-            out,
-            "\n  jitsi-auth-gateway, a demonstration for this machine only.\n\
-             \n  Open   {public}/\
-             \n         The certificate is self-signed, so the browser warns once.\n\
-             \n  Try    {public}/team: sign in as Hanna Host of the staff: a moderator.\
-             \n         Open the same address in a private window as Max Member: a participant.\
-             \n         A third browser or profile joins as a guest with a name.\
-             \n         Create a meeting on the start page as Max: he is its host, and has its links.\
-             \n         Sign out in one browser: its connection ends at once, and the others see it.\n\
-             \n  Watch  http://{admin}/readyz    the gateway's state (degraded: this provider has no TLS)\
-             \n         http://{admin}/metrics\n\
-             \n  Read   {file}\
-             \n         The configuration of this gateway.\n\
-             \n  Stop   Ctrl-C. Nothing is left behind.\n\n",
-            file = file.display(),
-        )?;
+    /// Writes addresses and instructions; the commands among them are those of `program`.
+    pub fn announce(&self, program: &Path, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.announcement(program).as_bytes())?;
         out.flush()
+    }
+
+    /// A log layer that tells the audit lines with the names of the people.
+    pub fn story<W>(&self, writer: W) -> Story<W> {
+        Story::new(DevAccount::demonstration(), self.services.meeting(), writer)
     }
 }
 
@@ -173,10 +167,30 @@ impl DemoServices {
         self.directory.path()
     }
 
+    /// The state of the meeting backend; none in front of another Jitsi.
+    pub fn meeting(&self) -> Option<Arc<DevMeetingState>> {
+        self.meeting.as_ref().map(DevMeeting::meeting)
+    }
+
+    /// The address of the page that shows who is where.
+    pub fn overview(&self) -> Option<SocketAddr> {
+        self.overview.as_ref().map(Overview::address)
+    }
+
     /// Serves until `stop`, then removes the files.
     pub async fn run(self, stop: CancellationToken) {
         let provider = self.provider.run(stop.clone());
-        tokio::join!(provider, self.meeting.run(stop));
+        let meeting = async {
+            if let Some(meeting) = self.meeting {
+                meeting.run(stop.clone()).await;
+            }
+        };
+        let overview = async {
+            if let Some(overview) = self.overview {
+                overview.run(stop.clone()).await;
+            }
+        };
+        tokio::join!(provider, meeting, overview);
     }
 }
 
@@ -203,87 +217,8 @@ impl DemoPorts {
     }
 }
 
-// === impl GatewayPlan ===
-
-impl GatewayPlan<'_> {
-    /// Writes certificate and configuration, and loads the configuration.
-    fn write(&self, directory: &PrivateDirectory, now: Timestamp) -> Result<Config, DemoError> {
-        let names = ["localhost", "127.0.0.1"].map(ToOwned::to_owned);
-        let pair = rcgen::KeyPair::generate().map_err(DevkitError::from)?;
-        let mut parameters = rcgen::CertificateParams::new(names).map_err(DevkitError::from)?;
-        let from = i64::try_from(now.as_unix()).unwrap_or_default();
-        let from = OffsetDateTime::from_unix_timestamp(from).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        parameters.not_before = from - CLOCK_TOLERANCE;
-        parameters.not_after = from + CERTIFICATE_LIFETIME;
-        let certificate = parameters.self_signed(&pair).map_err(DevkitError::from)?;
-        let certificate = directory.write("tls.crt", &certificate.pem())?;
-        let key = directory.write("tls.key", &pair.serialize_pem())?;
-        let file = directory.write(CONFIG_FILE, &self.configuration(&certificate, &key))?;
-        Ok(config::load(&file, &Environment::default())?)
-    }
-
-    fn configuration(&self, certificate: &Path, key: &Path) -> String {
-        let path = |path: &Path| toml::Value::from(path.display().to_string());
-        format!(
-            r#"# Configuration of `jitsi-auth-gateway demo`. The secrets were generated for this run.
-public_url = "https://localhost:{port}"
-
-[listen]
-https = "{https}"
-admin = "{admin}"
-grace = "1s"
-drain_delay = "0s"
-
-[tls]
-certificate = {certificate}
-key = {key}
-
-[upstream]
-web = "http://{upstream}"
-xmpp = "http://{upstream}"
-xmpp_domain = "{XMPP_DOMAIN}"
-
-[oidc]
-issuer = "{issuer}"
-client_id = "{CLIENT_ID}"
-client_secret = "{client_secret}"
-insecure_http_issuer = true  # the provider runs on this machine, too
-
-[session]
-key = "{session_key}"
-
-[token]
-app_id = "demonstration"
-secret = "{app_secret}"
-
-# Members enter any room, guests after a host; the staff are moderators.
-[[room]]
-match = "*"
-enter = "guest"
-moderators = ["group:staff"]
-
-[log]
-level = "warn"
-"#,
-            port = self.https.port(),
-            https = self.https,
-            admin = self.admin,
-            certificate = path(certificate),
-            key = path(key),
-            upstream = self.upstream,
-            issuer = self.issuer,
-            client_secret = self.client_secret.expose_secret(),
-            session_key = self.session_key.expose_secret(),
-            app_secret = self.app_secret.expose_secret(),
-        )
-    }
-}
-
 const CONFIG_FILE: &str = "gateway.toml";
 const CLIENT_ID: &str = "gateway";
-
-/// Names below `localhost` resolve to loopback addresses (RFC 6761 § 6.3).
-const XMPP_DOMAIN: &str = "meet.localhost";
 
 /// The usual port for HTTPS without privileges.
 const HTTPS_PORT: u16 = 8443;
@@ -294,11 +229,8 @@ const ADMIN_PORT: u16 = 9090;
 /// Prosody's HTTP port.
 const MEETING_PORT: u16 = 5280;
 
+/// Beside the admin listener.
+const OVERVIEW_PORT: u16 = 9091;
+
 /// Skips the ports that a few other programs use.
 const PORTS_TO_TRY: u16 = 20;
-
-/// Browsers whose clock is behind accept the certificate, too.
-const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
-
-/// Longer than any demonstration, too short for another use.
-const CERTIFICATE_LIFETIME: Duration = Duration::from_hours(7 * 24);

@@ -18,7 +18,10 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::form_urlencoded;
 
-use self::{bosh::Sessions, request_log::RequestLog, rooms::Rooms, web::Pages};
+use self::{
+    bosh::Sessions, received_tokens::ReceivedTokens, request_log::RequestLog, rooms::Rooms,
+    web::Pages,
+};
 use super::{
     DevkitError,
     http::{self as server, HttpResponse},
@@ -27,6 +30,7 @@ use super::{
 mod bosh;
 mod conference_request;
 mod namespaces;
+mod received_tokens;
 mod request_log;
 mod rooms;
 mod stream;
@@ -35,7 +39,11 @@ mod tests;
 mod web;
 mod websocket;
 
-pub use self::request_log::{ReceivedRequest, RequestKind};
+pub use self::{
+    received_tokens::ReceivedToken,
+    request_log::{ReceivedRequest, RequestKind},
+    rooms::DevOccupant,
+};
 
 /// A meeting backend that is bound, but does not serve yet.
 #[derive(Debug)]
@@ -62,6 +70,7 @@ pub struct DevMeetingState {
     rooms: Rooms,
     sessions: Sessions,
     received: RequestLog,
+    tokens: ReceivedTokens,
     tasks: TaskTracker,
     stop: CancellationToken,
     clock: Clock,
@@ -85,6 +94,7 @@ impl DevMeeting {
             rooms: Rooms::default(),
             sessions: Sessions::default(),
             received: RequestLog::default(),
+            tokens: ReceivedTokens::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             clock,
@@ -127,6 +137,39 @@ impl DevMeetingState {
     /// The latest requests, oldest first.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.received.all()
+    }
+
+    /// The tokens of the latest logins, latest first.
+    pub fn received_tokens(&self) -> Vec<ReceivedToken> {
+        self.tokens.latest()
+    }
+
+    /// Whether a login with a received token would be accepted now; `None` for an unknown number.
+    pub fn judge(&self, number: u64) -> Option<Result<(), ProsodyRefusal>> {
+        let token = self.tokens.find(number)?;
+        Some(self.verify(Some(token.text())).map(drop))
+    }
+
+    /// The display name in the latest token of a user id.
+    pub fn display_name(&self, user: &str) -> Option<String> {
+        self.tokens.display_name(user)
+    }
+
+    /// Everyone in a room, by room and in the order of their arrival.
+    pub fn occupants(&self) -> Vec<DevOccupant> {
+        self.rooms.occupants()
+    }
+
+    /// Waits until none of these connections (full JIDs) is in a room.
+    pub async fn departure_of(&self, connections: &[String]) {
+        self.rooms.departure_of(connections).await;
+    }
+
+    /// Remembers the token of a request that opens a stream, if a login with it is accepted.
+    fn remember(&self, token: Option<&str>) {
+        if let (Some(token), Ok(claims)) = (token, self.verify(token)) {
+            self.tokens.add(token, claims);
+        }
     }
 
     fn verify(&self, token: Option<&str>) -> Result<ProsodyClaims, ProsodyRefusal> {
@@ -173,6 +216,7 @@ async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> H
             };
             meeting.received.add(kind, &request);
             let token = token(&request);
+            meeting.remember(token.as_deref());
             websocket::upgrade(meeting, token, request)
         }
         "/http-bind" => {
@@ -183,6 +227,7 @@ async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> H
             let bytes = body.as_deref().unwrap_or_default();
             if method == http::Method::POST {
                 received.kind = if bosh::opens_session(bytes) {
+                    meeting.remember(token.as_deref());
                     RequestKind::BoshSession
                 } else {
                     RequestKind::BoshRequest

@@ -97,7 +97,22 @@ pub fn init(settings: &LogSettings) -> Result<Logs, LogSetupError> {
     let terminal = io::stderr().is_terminal();
     let colour = terminal && permits_colour(env::var_os("NO_COLOR"), env::var_os("TERM"));
     let logs = Logs::open(settings)?;
-    dispatcher::set_global_default(logs.dispatch(settings, io::stderr, colour))?;
+    dispatcher::set_global_default(logs.dispatch(settings, io::stderr, colour, None))?;
+    log_panics();
+    Ok(logs)
+}
+
+/// Installs the global subscriber as [`init`] does, with a layer that gets the audit lines instead of
+/// standard error.
+pub fn init_with_audit_layer<L>(settings: &LogSettings, audit: L) -> Result<Logs, LogSetupError>
+where
+    L: Layer<Registry> + Send + Sync + 'static,
+{
+    let colour = io::stderr().is_terminal();
+    let logs = Logs::open(settings)?;
+    let only = Targets::new().with_target(AUDIT_TARGET, LevelFilter::INFO);
+    let audit = audit.with_filter(only).boxed();
+    dispatcher::set_global_default(logs.dispatch(settings, io::stderr, colour, Some(audit)))?;
     log_panics();
     Ok(logs)
 }
@@ -106,9 +121,9 @@ pub fn init(settings: &LogSettings) -> Result<Logs, LogSetupError> {
 
 impl LogSettings {
     /// The operator's filter with the fixed directives of audit, access and `h2` behind it.
-    fn filter(&self) -> EnvFilter {
+    fn filter(&self, audit_elsewhere: bool) -> EnvFilter {
         let access = if self.access { "info" } else { "off" };
-        let audit = if self.audit_file.is_some() {
+        let audit = if audit_elsewhere || self.audit_file.is_some() {
             "off"
         } else {
             "info"
@@ -177,7 +192,13 @@ impl Logs {
         }
     }
 
-    fn dispatch<W>(&self, settings: &LogSettings, writer: W, colour: bool) -> Dispatch
+    fn dispatch<W>(
+        &self,
+        settings: &LogSettings,
+        writer: W,
+        colour: bool,
+        audit: Option<BoxLayer>,
+    ) -> Dispatch
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
@@ -188,7 +209,9 @@ impl Logs {
             LogFormat::Text => lines.fmt_fields(text_fields::quoted()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
-        let mut layers: Vec<BoxLayer> = vec![lines.with_filter(settings.filter()).boxed()];
+        let mut layers: Vec<BoxLayer> =
+            vec![lines.with_filter(settings.filter(audit.is_some())).boxed()];
+        layers.extend(audit);
         if let Some(file) = &self.audit_file {
             let only = Targets::new().with_target(AUDIT_TARGET, LevelFilter::INFO);
             let lines = tracing_subscriber::fmt::layer()

@@ -168,8 +168,8 @@ impl RenderedPage {
     }
 }
 
-/// Style of every page, before the brand's.
-const STYLE: &str = include_str!("style.css");
+/// Style of every page, before the brand's; also that of the demonstration's stand-ins.
+pub const STYLE: &str = include_str!("style.css");
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ mod hostile;
 mod languages;
 mod policy;
 mod refusals;
+mod ways_out;
 
 use http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,

@@ -170,13 +170,18 @@ pub(crate) fn primary_subtag(tag: &str) -> &str {
     tag.split('-').next().unwrap_or_default()
 }
 
+/// The built-in file of the language, or else of its primary subtag. A tag of another script has none:
+/// its texts are not mixed with those of `zh-Hans`.
 fn built_in(language: &str) -> Option<&'static str> {
-    let language_line = format!(
-        "language = \"{}\"",
-        primary_subtag(language).to_ascii_lowercase()
-    );
-    let is_same_language = |file: &&&str| file.lines().any(|line| line == language_line);
-    BUILT_IN.iter().find(is_same_language).copied()
+    let file_of = |tag: &str| {
+        let language_line = format!("language = \"{tag}\"").to_ascii_lowercase();
+        let is_same_language = |file: &&&str| {
+            let mut lines = file.lines();
+            lines.any(|line| line.eq_ignore_ascii_case(&language_line))
+        };
+        BUILT_IN.iter().find(is_same_language).copied()
+    };
+    file_of(language).or_else(|| file_of(primary_subtag(language)))
 }
 
 fn parse_table(file: &str) -> Result<Table, TextsError> {
@@ -207,6 +212,14 @@ const BUILT_IN: &[&str] = &[
     include_str!("texts/fr.toml"),
     include_str!("texts/es.toml"),
     include_str!("texts/ar.toml"),
+    include_str!("texts/pt.toml"),
+    include_str!("texts/it.toml"),
+    include_str!("texts/nl.toml"),
+    include_str!("texts/pl.toml"),
+    include_str!("texts/tr.toml"),
+    include_str!("texts/uk.toml"),
+    include_str!("texts/ja.toml"),
+    include_str!("texts/zh-Hans.toml"),
 ];
 
 #[cfg(test)]
@@ -242,19 +255,88 @@ mod tests {
             assert_eq!(keys(file), keys(ENGLISH));
         }
         let languages: Vec<String> = Texts::built_in().into_iter().map(|t| t.language).collect();
-        assert_eq!(languages, ["en", "de", "fr", "es", "ar"]);
+        assert_eq!(
+            languages,
+            [
+                "en", "de", "fr", "es", "ar", "pt", "it", "nl", "pl", "tr", "uk", "ja", "zh-Hans"
+            ]
+        );
+    }
+
+    /// The texts of a file as `language section.key` and text.
+    fn all_texts(file: &str) -> Vec<(String, String)> {
+        let table = parse_table(file).unwrap();
+        let language = table["language"].as_str().unwrap().to_owned();
+        let named = |(section, texts): (String, Value)| {
+            let texts = texts.as_table().cloned().unwrap_or_default();
+            let language = language.clone();
+            texts.into_iter().map(move |(key, text)| {
+                let text = text.as_str().unwrap().to_owned();
+                (format!("{language} {section}.{key}"), text)
+            })
+        };
+        table.into_iter().flat_map(named).collect()
+    }
+
+    /// The words of a text, in lower case.
+    fn words(text: &str) -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric());
+        let words = words.filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
     }
 
     #[test]
     fn no_text_is_left_untranslated() {
-        let english = parse_table(ENGLISH).unwrap();
+        let english = all_texts(ENGLISH);
         for file in &BUILT_IN[1..] {
-            for (section, texts) in parse_table(file).unwrap() {
-                for (key, text) in texts.as_table().into_iter().flatten() {
-                    assert_ne!(&english[&section][key], text, "{section}.{key}");
-                }
+            for ((key, text), (_, original)) in all_texts(file).into_iter().zip(&english) {
+                assert!(
+                    words(&text) != words(original) || SAME_AS_ENGLISH.contains(&&*key),
+                    "{key}: {text}"
+                );
+                let rest = words(&text);
+                let function_words = ["the", "this", "with", "please", "your", "you"];
+                let left = function_words
+                    .iter()
+                    .find(|word| rest.contains(&(**word).to_owned()));
+                assert_eq!(left, None, "{key}: {text}");
             }
         }
+    }
+
+    /// Texts that are those of the English file.
+    const SAME_AS_ENGLISH: &[&str] = &[];
+
+    #[test]
+    fn texts_have_no_placeholders_and_no_markup() {
+        for (key, text) in BUILT_IN.iter().flat_map(|file| all_texts(file)) {
+            assert!(
+                !text.contains(['{', '}', '%', '<', '>', '&', '$']),
+                "{key}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn directions_are_those_of_the_languages() {
+        for texts in Texts::built_in() {
+            let is_rtl = texts.language() == "ar";
+            assert_eq!(
+                texts.direction == Direction::Rtl,
+                is_rtl,
+                "{}",
+                texts.language()
+            );
+        }
+    }
+
+    #[test]
+    fn texts_in_another_script_do_not_mix_with_built_in_ones() {
+        let home = |file: &str| Texts::parse(file).unwrap().words.home;
+        assert_eq!(home("language = 'zh-Hans'"), "转到开始页面");
+        assert_eq!(home("language = 'ZH-hans'"), "转到开始页面");
+        assert_eq!(home("language = 'zh-Hant'"), "Go to the start page");
+        assert_eq!(home("language = 'pt-BR'"), "Ir para a página inicial");
     }
 
     #[test]
@@ -270,11 +352,11 @@ mod tests {
         );
         for (file, error) in [
             (
-                "language = 'pt'\n[words]\nromm = 'x'",
+                "language = 'sv'\n[words]\nromm = 'x'",
                 "unknown field `romm`",
             ),
-            ("language = 'pt'\n[wrods]", "unknown field `wrods`"),
-            ("language = 'pt'\nwords = 1", "invalid type"),
+            ("language = 'sv'\n[wrods]", "unknown field `wrods`"),
+            ("language = 'sv'\nwords = 1", "invalid type"),
             ("[words]", "the language is missing"),
             ("language = 'x'", "is not the tag"),
             ("language = 'pt\"><script>'", "is not the tag"),

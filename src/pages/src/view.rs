@@ -20,7 +20,7 @@ use self::{
     notice::NoticeView,
     start::{StartForms, StartView},
 };
-use crate::{Brand, Content, NameProblem, Texts, page_script::PageScript};
+use crate::{Brand, Content, NameProblem, RequestProblem, Texts, page_script::PageScript};
 
 /// The parts that all pages share (`base.html`).
 pub(super) struct Frame<'v> {
@@ -31,6 +31,8 @@ pub(super) struct Frame<'v> {
     /// Script at the end of the body.
     script: Option<&'static PageScript>,
     title: String,
+    /// Whether the name of the site is a link to the start page.
+    leads_home: bool,
 }
 
 // === impl Frame ===
@@ -49,12 +51,23 @@ impl<'v> Frame<'v> {
             request_id,
             script: None,
             title: String::new(),
+            leads_home: true,
         }
     }
 
     /// The HTML document.
     pub(super) fn render(mut self, content: &Content<'v>) -> askama::Result<String> {
         self.script = content.script();
+        // At another host `/` is not the start page, and popups and hidden frames close.
+        self.leads_home = !matches!(
+            content,
+            Content::Popup { .. }
+                | Content::LogoutFrame
+                | Content::BadRequest {
+                    problem: RequestProblem::OtherHost { .. },
+                    ..
+                }
+        );
         match *content {
             Content::Start {
                 person,

@@ -847,7 +847,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nlanguages = [\"de\", \"tlh\"]",
-        "26: pages.languages[2]: \"tlh\" has no texts; write some of en, de, fr, es, ar",
+        "26: pages.languages[2]: \"tlh\" has no texts; write some of en, de, fr, es, ar, pt, it, nl, pl, tr, uk, ja, zh-Hans",
     ),
     (
         "",

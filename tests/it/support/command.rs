@@ -18,7 +18,7 @@ pub(crate) async fn command(words: &[&str]) -> (Exit, String, String) {
         let commands = Commands {
             run: |_, _| Ok(()),
             #[cfg(feature = "demo")]
-            demo: || Ok(()),
+            demo: |_| Ok(()),
         };
         let environment = Environment::from_variables::<&str, &str>([]);
         let exit = cli::run(all, &environment, commands, &mut terminal);

@@ -90,7 +90,8 @@ const sticksOut = (page) => page.evaluate(() => {
 
 for (const [language, colorScheme] of [
   ["en", "light"], ["en", "dark"], ["ar", "light"], ["ar", "dark"],
-  ["de", "light"], ["fr", "light"], ["es", "light"], ["hostile", "light"],
+  ["de", "light"], ["fr", "light"], ["es", "light"], ["pt", "light"], ["it", "light"], ["nl", "light"],
+  ["pl", "light"], ["tr", "light"], ["uk", "light"], ["ja", "light"], ["zh-Hans", "light"], ["hostile", "light"],
 ]) {
   test(`every page is accessible: ${language}, ${colorScheme}`, async () => {
     const { context, page, problems, strayed, open } = await visitor({ colorScheme });

@@ -229,7 +229,7 @@ test("a member who is not a host waits too, under their own name", async () => {
   const room = "members-wait";
   const member = await site.visitAndSignIn("first", `/${room}`);
   await member.page.locator("#wait").waitFor();
-  assert.ok((await member.page.locator("main").textContent()).includes(people.first.name));
+  assert.ok((await member.page.locator(".account").textContent()).includes(people.first.name));
   await assertRefusedBeforeProsody(room, await headersOf(member));
   const { stream } = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
   assert.equal((await waitForState(member.page, "joined")).me.name, people.first.name);

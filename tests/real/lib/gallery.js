@@ -42,7 +42,8 @@ async function startCallHost() {
 
 /**
  * Serves every page of the gallery at `/<language>/<name>`, with its status and headers, and
- * records the requests of the pages. `?still` removes a page's scripts.
+ * records the requests of the pages. `?still` removes a page's scripts; `?slow=KEY` holds back the script at the end
+ * until `sendRest(KEY)`.
  */
 export async function startGallery() {
   const calls = await startCallHost();
@@ -59,6 +60,7 @@ export async function startGallery() {
   }
   rmSync(directory, { recursive: true });
 
+  const rests = new Map();
   const requests = [];
   const streams = new Set();
   const server = createServer(async (request, response) => {
@@ -69,7 +71,15 @@ export async function startGallery() {
     requests.push({ method: request.method, url: request.url, headers: request.headers, body });
     if (found) {
       const shown = search === "?still" ? found.body.replace(scripts, "") : found.body;
-      response.writeHead(found.status, found.headers).end(shown);
+      response.writeHead(found.status, found.headers);
+      const [, key] = /^\?slow=(.*)$/.exec(search) ?? [];
+      const end = shown.lastIndexOf("\n<script>");
+      if (key === undefined || end < 0) {
+        response.end(shown);
+      } else {
+        response.write(shown.slice(0, end));
+        rests.set(key, () => response.end(shown.slice(end)));
+      }
     } else if (pathname === "/_gateway/events") {
       response.writeHead(200, { "content-type": "text/event-stream" }).write(": here\n\n");
       streams.add(response);
@@ -88,6 +98,10 @@ export async function startGallery() {
     names: [...pages.keys()],
     requests,
     streams,
+    sendRest(key) {
+      rests.get(key)?.();
+      rests.delete(key);
+    },
     /** Sends an event to every open event stream. */
     sendEvent: (event) => streams.forEach((stream) => stream.write(`event: ${event}\ndata: now\n\n`)),
     stop: () => Promise.all([server, calls.server].map((each) => closeServer(each))),

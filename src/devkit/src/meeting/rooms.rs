@@ -10,14 +10,33 @@ use model::{
     token::prosody::{Affiliation, MucRoom},
     xml::Element,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::namespaces::{CLIENT, MUC_USER};
 
 /// All rooms. A room exists as long as it has an occupant.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(Mutex<HashMap<RoomAddress, Vec<Occupant>>>);
+pub(super) struct Rooms {
+    occupants: Mutex<HashMap<RoomAddress, Vec<Occupant>>>,
+    /// Notified when someone has left a room.
+    departures: watch::Sender<()>,
+}
+
+/// A person in a room, as Prosody knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevOccupant {
+    /// The local part of the room's address.
+    pub room: String,
+    /// The full JID of the connection.
+    pub jid: String,
+    /// `context.user.id` of the token.
+    pub user: String,
+    /// `context.user.name` of the token.
+    pub name: String,
+    /// Whether the affiliation is that of a moderator.
+    pub moderator: bool,
+}
 
 /// `node@muc.<domain>`, or `node@muc.<tenant>.<domain>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +123,33 @@ impl Rooms {
         if occupants.is_empty() {
             rooms.remove(address);
         }
+        // The receivers lock the rooms, too.
+        drop(rooms);
+        self.departures.send_replace(());
+    }
+
+    /// Everyone in a room, by room and in the order of their arrival.
+    pub(super) fn occupants(&self) -> Vec<DevOccupant> {
+        let rooms = self.lock();
+        let mut all: Vec<_> = rooms
+            .iter()
+            .flat_map(|(room, occupants)| occupants.iter().map(|one| one.described(&room.node)))
+            .collect();
+        // The sort is stable: people of one room keep their order.
+        all.sort_by(|one, other| one.room.cmp(&other.room));
+        all
+    }
+
+    /// Waits until none of these connections is in a room.
+    pub(super) async fn departure_of(&self, connections: &[String]) {
+        let mut departures = self.departures.subscribe();
+        let is_absent = |()| {
+            let rooms = self.lock();
+            let mut present = rooms.values().flatten();
+            !present.any(|one| connections.contains(&one.jid))
+        };
+        // Infallible: the sender lives as long as `self`.
+        let _ = departures.wait_for(|&value| is_absent(value)).await;
     }
 
     /// Broadcasts a groupchat message. Returns whether the sender is an occupant.
@@ -125,7 +171,9 @@ impl Rooms {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomAddress, Vec<Occupant>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.occupants
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -198,6 +246,22 @@ impl Occupant {
             .with_children(self.extensions.iter().cloned())
             .with_child(place)
             .with_child(self.identity.clone())
+    }
+
+    fn described(&self, room: &str) -> DevOccupant {
+        let user = self.identity.children().next();
+        let part = |name: &str| {
+            let mut parts = user.into_iter().flat_map(Element::children);
+            let part = parts.find(|part| part.name() == name);
+            part.map(Element::text).unwrap_or_default()
+        };
+        DevOccupant {
+            room: room.to_owned(),
+            jid: self.jid.clone(),
+            user: part("id"),
+            name: part("name"),
+            moderator: self.affiliation == Affiliation::Owner,
+        }
     }
 
     fn role(&self) -> &'static str {

@@ -26,7 +26,11 @@ impl Pages {
         let hosts = hosts.to_string().replace('<', "\\u003c");
         let config = format!("var config = {{ hosts: {hosts}, bosh: '/http-bind' }};\n");
         Self {
-            html: HTML.replacen("/* config.js */", &config, 1),
+            html: HTML.replacen("/* style.css */", pages::STYLE, 1).replacen(
+                "/* config.js */",
+                &config,
+                1,
+            ),
             config,
         }
     }

@@ -39,7 +39,7 @@ impl DevAccount {
 
     /// The claims of a scope (OpenID Connect Core 1.0 § 5.4). Groups, which have no standard scope,
     /// are part of `profile`.
-    pub(super) fn claims(&self, scope: &str) -> Map<String, Value> {
+    pub(crate) fn claims(&self, scope: &str) -> Map<String, Value> {
         let mut claims = Map::new();
         claims.insert("sub".to_owned(), json!(self.id));
         let mut add = |name: &str, value: Value| claims.insert(name.to_owned(), value);

@@ -57,6 +57,7 @@ impl DevProviderState {
             Step::Issue(session) => self.issue(&request, session),
             Step::ChooseAccount => {
                 let page = SignInPage {
+                    style: ::pages::STYLE,
                     request: raw,
                     client: &request.client.id,
                     accounts: &self.all_accounts().clone(),
@@ -267,6 +268,7 @@ fn refuse(error: AuthorizationError) -> HttpResponse {
     match error {
         AuthorizationError::Page(text) => {
             let page = Notice {
+                style: ::pages::STYLE,
                 title: "Cannot sign in",
                 text,
                 logout: None,

@@ -32,6 +32,7 @@ impl DevProviderState {
         let hint = parameter("id_token_hint").and_then(|token| self.key.verify(token));
         if hint.is_none() && !confirmed {
             let page = Notice {
+                style: ::pages::STYLE,
                 title: "Sign out?",
                 text: "You would be signed out of the development provider.",
                 logout: Some(&parameters),
@@ -55,6 +56,7 @@ impl DevProviderState {
             server::redirect(redirect_uri.as_str())
         } else {
             let page = Notice {
+                style: ::pages::STYLE,
                 title: "Signed out",
                 text: "You are signed out of the development provider.",
                 logout: None,

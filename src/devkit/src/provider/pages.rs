@@ -13,29 +13,36 @@ use crate::http::{self as server, HttpResponse};
     source = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Sign in</title>
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem }
-button { display: block; width: 100%; margin: .5rem 0; padding: .7rem 1rem; font: inherit;
-  text-align: left; border: 1px solid #888; border-radius: .5rem; background: none; cursor: pointer }
-button:hover, button:focus { background: #8882 }
-small { color: #777 }
+<style>{{ style|safe }}
+.person { display: grid; gap: 0; inline-size: 100%; padding: 0.7rem 1rem; border: 1px solid var(--edge); border-radius: 0.6rem; background: var(--card); color: var(--text); font: inherit; text-align: start; cursor: pointer; }
+.person:hover { border-color: var(--accent); }
+.person small { color: var(--quiet); }
 </style>
+<div class="page">
+<main>
+<div class="card">
 <h1>Who are you?</h1>
-<p>This is the development sign-in of <code>jitsi-auth-gateway</code>. The accounts are fictional and
-have no passwords; a real deployment asks your OpenID provider here.</p>
+<p>This is the demonstration's sign-in. The accounts are fictional and have no passwords. A real deployment
+asks your OpenID provider here.</p>
 <form method="post" action="/sign-in">
 <input type="hidden" name="request" value="{{ request }}">
-{% for account in accounts %}<button name="account" value="{{ account.id }}">{{ account.name }}<br>
-<small>{{ account.email }}{% for group in account.groups %} · group “{{ group }}”{% endfor %}</small>
-</button>
-{% endfor %}</form>
-<p><small>Requested by {{ client }}</small></p>
+<ul class="choices">
+{% for account in accounts %}<li><button class="person" name="account" value="{{ account.id }}"><strong>{{ account.name }}</strong>
+<small>{{ account.email }}{% for group in account.groups %} · group “{{ group }}”{% endfor %}</small></button></li>
+{% endfor %}</ul>
+</form>
+<p class="note">After that you are back at the meeting. Requested by {{ client }}.</p>
+</div>
+</main>
+</div>
 </html>
 "#
 )]
 pub(super) struct SignInPage<'p> {
+    /// The style sheet, which is that of the gateway's pages.
+    pub(super) style: &'static str,
     /// The raw query of the authorization request, for a hidden field.
     pub(super) request: &'p str,
     pub(super) client: &'p str,
@@ -49,21 +56,27 @@ pub(super) struct SignInPage<'p> {
     source = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem }
-</style>
+<style>{{ style|safe }}</style>
+<div class="page">
+<main>
+<div class="card">
 <h1>{{ title }}</h1>
 <p>{{ text }}</p>
 {% if let Some(logout) = logout %}<form method="post" action="/logout">
 {% for (name, value) in logout %}<input type="hidden" name="{{ name }}" value="{{ value }}">
-{% endfor %}<button>Sign out</button>
+{% endfor %}<button class="button">Sign out</button>
 </form>{% endif %}
+</div>
+</main>
+</div>
 </html>
 "#
 )]
 pub(super) struct Notice<'p> {
+    /// The style sheet, which is that of the gateway's pages.
+    pub(super) style: &'static str,
     pub(super) title: &'p str,
     pub(super) text: &'p str,
     pub(super) logout: Option<&'p [(String, String)]>,

@@ -97,7 +97,7 @@ pub enum Refusal {
         closed: Timestamp,
     },
     /// The room has as many occupants as the rule allows.
-    #[error("rule {rule} lets in {most} people at once")]
+    #[error("rule {rule} has max_people = {most}")]
     Full {
         /// Position of the rule, from 1.
         rule: usize,

@@ -31,7 +31,7 @@ fn logged(format: LogFormat, filter: &str, access: bool) -> String {
     let lines = Lines::default();
     let writer = lines.clone();
     let logs = Logs::open(&settings).unwrap();
-    let dispatch = logs.dispatch(&settings, move || writer.clone(), false);
+    let dispatch = logs.dispatch(&settings, move || writer.clone(), false, None);
     dispatcher::with_default(&dispatch, || {
         debug!("a debug line");
         info!(room = "x\u{1b}[2J\ny", "an info line");
@@ -70,7 +70,7 @@ fn h2_is_limited_to_info_whatever_the_filter() {
             access: true,
             audit_file: None,
         };
-        let filter = settings.filter().to_string();
+        let filter = settings.filter(false).to_string();
         assert!(
             filter.contains("h2=info") && !filter.contains("h2=trace"),
             "{filter}"
@@ -102,7 +102,7 @@ fn audit_lines_go_to_their_file_and_after_reopen_to_the_new_one() {
     let lines = Lines::default();
     let writer = lines.clone();
     let logs = Logs::open(&settings).unwrap();
-    let dispatch = logs.dispatch(&settings, move || writer.clone(), false);
+    let dispatch = logs.dispatch(&settings, move || writer.clone(), false, None);
     let moved = directory.path().join("audit.json.1");
     dispatcher::with_default(&dispatch, || {
         info!(target: AUDIT_TARGET, event = "first", name = "x\ny");
@@ -155,7 +155,7 @@ fn fields_of_a_text_line_can_be_split() {
     let lines = Lines::default();
     let writer = lines.clone();
     let logs = Logs::open(&settings).unwrap();
-    let dispatch = logs.dispatch(&settings, move || writer.clone(), false);
+    let dispatch = logs.dispatch(&settings, move || writer.clone(), false, None);
     dispatcher::with_default(&dispatch, || {
         let reason = "rule 4 lets other people in";
         let (room, by) = ("board", "rule 1, moderator by group:staff");

@@ -37,7 +37,6 @@
     }
   };
 
-  document.querySelector("#loading .status").hidden = false;
   const script = document.createElement("script");
   const loadTimeout = setTimeout(() => {
     script.remove();

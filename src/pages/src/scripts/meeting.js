@@ -18,7 +18,6 @@
   };
   for (const button of document.querySelectorAll("[data-copies]")) {
     const status = button.parentElement.nextElementSibling;
-    button.hidden = false;
     button.addEventListener("click", async () => {
       for (const other of document.querySelectorAll(".copied")) other.textContent = "";
       if (await copy(document.getElementById(button.dataset.copies))) {

@@ -9,7 +9,6 @@
   const status = page.querySelector("[role=status]");
   const waiting = status.textContent;
   const sound = document.getElementById("sound");
-  sound.closest("p").hidden = false;
   // Adds the fragment, which holds options of Jitsi's page.
   const signIn = page.querySelector('a[href^="/_gateway/login"]');
   signIn?.setAttribute("href", signIn.getAttribute("href") + location.hash);

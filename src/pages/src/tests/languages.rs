@@ -155,6 +155,9 @@ fn every_refusal_is_in_the_language_of_its_reader_and_leads_on() {
                     request_id: "01JD-7F3A",
                 };
                 let page = pages.render(&content, &request);
+                let direction = if language == "ar" { "rtl" } else { "ltr" };
+                let root = format!("<html lang=\"{language}\" dir=\"{direction}\">");
+                assert!(text(&page).contains(&root), "{root}");
                 let case = format!("{content:?} in {language}: {}", text(&page));
                 for shown in shown(text(&page)) {
                     let shown = shown.replace("&#39;", "'").replace("&#34;", "\"");
@@ -187,5 +190,7 @@ fn is_plain(content: &Content<'_>) -> bool {
     )
 }
 
-const LANGUAGES: [&str; 5] = ["en", "de", "fr", "es", "ar"];
+const LANGUAGES: [&str; 13] = [
+    "en", "de", "fr", "es", "ar", "pt", "it", "nl", "pl", "tr", "uk", "ja", "zh-Hans",
+];
 const REFERENCE: &str = "room_pattern (room)";

@@ -41,7 +41,9 @@ fn an_insufficient_sign_in_says_in_each_language_what_was_required() {
         sign_in: "/_gateway/login?return_to=/x&switch=1",
     };
     let mut seen = std::collections::HashSet::new();
-    for language in ["en", "de", "fr", "es", "ar"] {
+    for language in [
+        "en", "de", "fr", "es", "ar", "pt", "it", "nl", "pl", "tr", "uk", "ja", "zh-Hans",
+    ] {
         let accept = HeaderValue::from_static(language);
         let request = PageRequest {
             accept_language: Some(&accept),

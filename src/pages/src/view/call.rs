@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Frame, local_path, room_name};
-use crate::texts;
+use crate::{Texts, texts};
 
 /// Values of `call.html`.
 #[derive(Template)]
@@ -27,6 +27,8 @@ struct Overlay<'v> {
     id: &'static str,
     title: &'v str,
     text: Option<&'v str>,
+    /// The label of the button that loads the page again.
+    again: &'v str,
 }
 
 // === impl CallView ===
@@ -48,17 +50,24 @@ impl<'v> CallView<'v> {
             options: options.to_string(),
             events: local_path(events),
             again: local_path(again),
-            overlays: overlays(texts),
+            overlays: overlays(frame.texts),
             frame: frame.with_title(&room_name(room)),
         }
     }
 }
 
-fn overlays(texts: &texts::Call) -> [Overlay<'_>; 3] {
-    let overlay = |id, title, text| Overlay { id, title, text };
+fn overlays(texts: &Texts) -> [Overlay<'_>; 3] {
+    let (call, again) = (&texts.call, &*texts.call.again);
+    let overlay = |id, title, text, again| Overlay {
+        id,
+        title,
+        text,
+        again,
+    };
+    let failed = Some(&*call.failed_text);
     [
-        overlay("failed", &*texts.failed_title, Some(&*texts.failed_text)),
-        overlay("over", &*texts.over_title, None),
-        overlay("ended", &*texts.ended_title, Some(&*texts.ended_text)),
+        overlay("failed", &*call.failed_title, failed, &*texts.words.again),
+        overlay("over", &*call.over_title, None, again),
+        overlay("ended", &*call.ended_title, Some(&*call.ended_text), again),
     ]
 }

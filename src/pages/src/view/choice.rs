@@ -12,8 +12,6 @@ pub(super) struct ChoiceView<'v> {
     frame: Frame<'v>,
     texts: &'v texts::Choice,
     providers: Vec<ProviderButton<'v>>,
-    /// Whether one of them is suggested.
-    has_last: bool,
     email: Option<EmailForm<'v>>,
 }
 
@@ -40,7 +38,6 @@ impl<'v> ChoiceView<'v> {
         Self {
             texts,
             providers: providers.iter().map(button).collect(),
-            has_last: providers.iter().any(|provider| provider.is_last),
             email: email.map(|form| EmailForm {
                 action: local_path(form.action),
                 ..form

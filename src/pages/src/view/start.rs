@@ -14,6 +14,8 @@ pub(super) struct StartView<'v> {
     person: Option<String>,
     sign_in: Option<&'v str>,
     may_create: bool,
+    /// Whether to join is all that one can do here.
+    joins_only: bool,
     forms: StartForms<'v>,
 }
 
@@ -42,13 +44,20 @@ impl<'v> StartView<'v> {
         forms: StartForms<'v>,
     ) -> Self {
         let texts = &frame.texts.start;
+        let may_sign_in = person.is_none() && sign_in.is_some();
+        let title = if may_create || may_sign_in {
+            &texts.title
+        } else {
+            &texts.join_title
+        };
         Self {
             texts,
+            joins_only: !may_create && !may_sign_in,
             person: person.map(shorten),
             sign_in: sign_in.map(local_path),
             may_create,
             forms,
-            frame: frame.with_title(&texts.title),
+            frame: frame.with_title(title),
         }
     }
 }

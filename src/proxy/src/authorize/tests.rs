@@ -83,7 +83,7 @@ fn visitors_rules_and_situations_make_grants_and_denials() {
             &guests,
             Some(&guest),
             full,
-            "refused: rule 1 lets in 2 people at once",
+            "refused: rule 1 has max_people = 2",
         ),
         (&guests, Some(&member), full, "moderator"),
         // Present people stay, whatever has become of the room meanwhile.

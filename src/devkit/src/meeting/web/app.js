@@ -8,8 +8,28 @@ document.addEventListener('DOMContentLoaded', () => {
         startPage(at);
         return;
     }
-    roomPage(at, place, tokenOfAddress(location));
+    const token = tokenOfAddress(location);
+    window.APP = { store: appStore(token) };
+    roomPage(at, place, token);
 });
+
+/**
+ * The part of Jitsi's state that other scripts of its page read: who joins, by the token that the app has read
+ * (jitsi-meet of stable-11146, react/features/base/jwt/reducer.ts).
+ */
+function appStore(token) {
+    const user = claimsOf(token || '').context?.user;
+    const state = { 'features/base/jwt': token ? { jwt: token, user } : {} };
+    return { dispatch: action => action, getState: () => state };
+}
+
+/** What a person in the room is: the host by their affiliation, a guest by the id in their token. */
+function standingOf(person) {
+    if (person.affiliation === 'owner') {
+        return 'host';
+    }
+    return person.id.startsWith('guest:') ? 'guest' : 'member';
+}
 
 /** Shows the form for a room's name. */
 function startPage(at) {
@@ -34,20 +54,22 @@ function roomPage(at, place, token) {
     }
     for (const [words, address] of [['Sign out', config.tokenLogoutUrl], ['Another room', '/']]) {
         if (address) {
-            at('links').append(element('a', words, { href: new URL(address, location.href) }), ' ');
+            at('links').append(element('a', words, { className: 'button quiet', href: new URL(address, location.href) }));
         }
     }
 
     const status = (words, trouble) => {
         at('status').textContent = words;
-        at('status').className = trouble ? 'trouble' : '';
+        at('status').className = trouble ? 'wrong' : '';
     };
     const show = () => at('people').replaceChildren(...Array.from(people.values(), person => {
-        const row = element('li', person.own ? `${person.name} (you)` : person.name);
-        const owner = person.affiliation === 'owner';
-        row.append(element('span', owner ? 'moderator' : 'participant',
-            { className: owner ? 'role owner' : 'role' }));
-        return row;
+        const standing = standingOf(person);
+        const tile = element('li');
+        tile.append(
+            element('span', Array.from(person.name)[0].toUpperCase(), { className: 'initial', ariaHidden: 'true' }),
+            element('strong', person.own ? `${person.name} (you)` : person.name),
+            element('span', standing, { className: `badge ${standing}` }));
+        return tile;
     }));
 
     const connect = () => {

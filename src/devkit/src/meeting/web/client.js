@@ -131,6 +131,7 @@ class MeetingConnection {
             this.on.joined({
                 nick,
                 name: byToken?.textContent || stanza.querySelector('nick')?.textContent || nick,
+                id: stanza.querySelector('identity > user > id')?.textContent || '',
                 affiliation: stanza.querySelector('x > item')?.getAttribute('affiliation'),
                 own: nick === this.nick
             });

@@ -40,7 +40,9 @@ async fn assert_in_language(error: &RequestError, language: &'static str) {
 
 #[tokio::test]
 async fn the_page_of_every_error_is_in_the_language_of_its_reader() {
-    for language in ["en", "de", "fr", "es", "ar"] {
+    for language in [
+        "en", "de", "fr", "es", "ar", "pt", "it", "nl", "pl", "tr", "uk", "ja", "zh-Hans",
+    ] {
         for (error, ..) in errors() {
             assert_in_language(&error, language).await;
         }
