@@ -4,33 +4,32 @@
 //! set options there. The same script puts a display token into the URL fragment, where Jitsi's
 //! page reads tokens. Mobile apps fetch `config.js` itself, which gets the same options appended.
 //!
-//! The functions map a response to a response, and wait for its body only.
+//! The functions are pure: they map a response to a response.
 
 mod body;
+mod chunks;
 mod csp;
 mod headers;
 mod html;
-mod read_ahead;
 mod script;
 mod warnings;
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{Response, response::Parts};
-use http_body::Body;
+use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value};
 
 use self::{
     body::Injection,
     headers::MediaKind,
     html::{HtmlInjector, KnownHeads, Selectors},
-    read_ahead::{Chunks, ReadAhead, read_ahead},
     script::{InjectedScript, Overrides, ScriptTemplate},
     warnings::InjectionWarnings,
 };
 pub use self::{
     body::{InjectedBody, InjectedBodyError},
+    chunks::Chunks,
     headers::{is_ascii_compatible, is_encoded, request_full_representation},
     html::UnsafeHtml,
 };
@@ -79,90 +78,68 @@ impl Injector {
         }
     }
 
-    /// Injects the script into a response with Jitsi's page. Any other response (a redirect, an
-    /// error, an image) passes unchanged.
+    /// Injects the script into a response with Jitsi's page, while its body streams through. Any other response
+    /// (a redirect, an error, an image) passes unchanged.
     ///
-    /// A page of the usual length is read whole first: its length is known then, and it is sent at once. A longer one
-    /// streams through. The request must have been prepared by [`request_full_representation`].
-    ///
-    /// # Errors
-    ///
-    /// The page broke off while it was read.
-    pub async fn inject_page<B>(
-        &self,
-        response: Response<B>,
-        identity: PageIdentity<'_>,
-    ) -> Result<Response<InjectedBody<B>>, B::Error>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
-        let (mut head, body) = response.into_parts();
-        if !self.is_injectable(&head, MediaKind::Html) {
-            return Ok(Response::from_parts(head, InjectedBody::unchanged(body)));
-        }
-        let script = self.script.render(identity);
-        headers::adapt_response(&mut head.headers, Some(&script));
-        // Without a body to read: the response to HEAD, for example.
-        let read = if body.is_end_stream() {
-            ReadAhead::Beginning(Chunks::default(), body)
-        } else {
-            read_ahead(body, USUAL_PAGE_BYTES).await?
-        };
-        let body = match read {
-            ReadAhead::Whole(page) => {
-                let (page, placement) = self.known_heads.complete(page, &self.selectors, &script);
-                self.warnings.placed(placement);
-                InjectedBody::whole(page)
-            }
-            ReadAhead::Beginning(ahead, body) => self.streaming(ahead.join(), body, &script),
-        };
-        Ok(Response::from_parts(head, body))
-    }
-
-    /// [`inject_page`](Self::inject_page) for a page of any length: it is sent as it comes.
-    pub fn inject_streaming_page<B>(
+    /// The request must have been prepared by [`request_full_representation`].
+    pub fn inject_page<B>(
         &self,
         response: Response<B>,
         identity: PageIdentity<'_>,
     ) -> Response<InjectedBody<B>> {
         let (mut head, body) = response.into_parts();
-        let body = if self.is_injectable(&head, MediaKind::Html) {
+        let body = if self.is_injectable(head.status, &head.headers, MediaKind::Html) {
             let script = self.script.render(identity);
             headers::adapt_response(&mut head.headers, Some(&script));
-            self.streaming(Bytes::new(), body, &script)
+            let warnings = Arc::clone(&self.warnings);
+            InjectedBody::new(body, Injection::Html(self.html(&script), warnings))
         } else {
             InjectedBody::unchanged(body)
         };
         Response::from_parts(head, body)
+    }
+
+    /// Whether [`inject_page`](Self::inject_page) would change the response.
+    pub fn is_page<B>(&self, response: &Response<B>) -> bool {
+        self.is_injectable(response.status(), response.headers(), MediaKind::Html)
+    }
+
+    /// [`inject_page`](Self::inject_page) for a [page](Self::is_page) that has arrived whole. Its head is scanned only
+    /// if it differs from that of the page before.
+    pub fn inject_whole_page(
+        &self,
+        page: Response<Chunks>,
+        identity: PageIdentity<'_>,
+    ) -> Response<Bytes> {
+        let (mut head, page) = page.into_parts();
+        let script = self.script.render(identity);
+        headers::adapt_response(&mut head.headers, Some(&script));
+        let (page, placement) = self.known_heads.complete(page, &self.selectors, &script);
+        self.warnings.placed(placement);
+        Response::from_parts(head, page)
     }
 
     /// Appends the options to a response with `config.js`, like [`inject_page`](Self::inject_page).
     pub fn inject_config_js<B>(&self, response: Response<B>) -> Response<InjectedBody<B>> {
         let (mut head, body) = response.into_parts();
-        let body = if self.is_injectable(&head, MediaKind::JavaScript) {
+        let body = if self.is_injectable(head.status, &head.headers, MediaKind::JavaScript) {
             headers::adapt_response(&mut head.headers, None);
-            let injection = Injection::Append(self.appendix.clone());
-            InjectedBody::new(Bytes::new(), body, injection)
+            InjectedBody::new(body, Injection::Append(self.appendix.clone()))
         } else {
             InjectedBody::unchanged(body)
         };
         Response::from_parts(head, body)
     }
 
-    fn is_injectable(&self, head: &Parts, kind: MediaKind) -> bool {
-        if !headers::is_complete(head.status, &head.headers) {
+    fn is_injectable(&self, status: StatusCode, headers: &HeaderMap, kind: MediaKind) -> bool {
+        if !headers::is_complete(status, headers) {
             return false;
         }
-        let obstacle = headers::obstacle(&head.headers, kind);
+        let obstacle = headers::obstacle(headers, kind);
         if let Some(obstacle) = obstacle {
-            self.warnings.passed(obstacle, &head.headers);
+            self.warnings.passed(obstacle, headers);
         }
         obstacle.is_none()
-    }
-
-    fn streaming<B>(&self, ahead: Bytes, body: B, script: &InjectedScript) -> InjectedBody<B> {
-        let injection = Injection::Html(self.html(script), Arc::clone(&self.warnings));
-        InjectedBody::new(ahead, body, injection)
     }
 
     fn html(&self, script: &InjectedScript) -> HtmlInjector {
@@ -175,9 +152,6 @@ impl fmt::Debug for Injector {
         f.write_str("Injector")
     }
 }
-
-/// Jitsi's page has some 20 KiB, and 40 with a long `config.js`. A client that reads slowly holds as much memory.
-const USUAL_PAGE_BYTES: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests;

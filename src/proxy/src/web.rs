@@ -3,6 +3,7 @@
 pub(crate) mod assets;
 pub(crate) mod embedding;
 pub(crate) mod jaas_page;
+mod page_completion;
 pub(crate) mod room_page;
 
 use model::token::SignerError;

@@ -57,16 +57,15 @@ pub(crate) fn page_chunks(bytes: &[u8]) {
 
 /// A page that is read to its end before it is answered.
 fn injected_whole(page: &[u8]) -> Bytes {
-    let response = response([page]);
-    let injecting = INJECTOR.inject_page(response, IDENTITY).now_or_never();
-    let response = injecting.expect("no chunk is awaited");
-    let response = response.unwrap_or_else(|error| match error {});
-    collected(response).expect("a whole page does not break off")
+    let page = Bytes::copy_from_slice(page).into();
+    INJECTOR
+        .inject_whole_page(Response::new(page), IDENTITY)
+        .into_body()
 }
 
 /// A page that is sent as it comes; `None` if it cannot be parsed.
 fn injected_in_chunks<'p>(chunks: impl IntoIterator<Item = &'p [u8]>) -> Option<Bytes> {
-    collected(INJECTOR.inject_streaming_page(response(chunks), IDENTITY))
+    collected(INJECTOR.inject_page(response(chunks), IDENTITY))
 }
 
 type Chunks = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;

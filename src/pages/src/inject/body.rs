@@ -16,18 +16,8 @@ use http_body::{Body, Frame, SizeHint};
 
 /// An upstream's body with the injection.
 pub struct InjectedBody<B> {
-    source: Source<B>,
+    upstream: B,
     state: State,
-}
-
-enum Source<B> {
-    Upstream {
-        /// Bytes that were read ahead.
-        ahead: Bytes,
-        body: B,
-    },
-    /// The upstream's body was read to its end.
-    Memory(Bytes),
 }
 
 /// Why the body broke off.
@@ -60,65 +50,17 @@ enum State {
 // === impl InjectedBody ===
 
 impl<B> InjectedBody<B> {
-    /// The body from `ahead`, its bytes that were read already, on.
-    pub(super) fn new(ahead: Bytes, body: B, injection: Injection) -> Self {
+    pub(super) fn new(upstream: B, injection: Injection) -> Self {
         Self {
-            source: Source::Upstream { ahead, body },
+            upstream,
             state: State::Injecting(Box::new(injection)),
         }
     }
 
-    pub(super) fn unchanged(body: B) -> Self {
-        let ahead = Bytes::new();
+    pub(super) fn unchanged(upstream: B) -> Self {
         Self {
-            source: Source::Upstream { ahead, body },
+            upstream,
             state: State::Unchanged,
-        }
-    }
-
-    /// A body that is in memory, with its injection.
-    pub(super) fn whole(body: Bytes) -> Self {
-        Self {
-            source: Source::Memory(body),
-            state: State::Unchanged,
-        }
-    }
-}
-
-// === impl Source ===
-
-impl<B> Source<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    fn poll_frame(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self {
-            Self::Upstream { ahead, .. } if !ahead.is_empty() => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(ahead)))))
-            }
-            Self::Upstream { body, .. } => Pin::new(body).poll_frame(context),
-            Self::Memory(body) => {
-                let body = std::mem::take(body);
-                Poll::Ready(non_empty(body).map(Ok))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Upstream { ahead, body } => ahead.is_empty() && body.is_end_stream(),
-            Self::Memory(body) => body.is_empty(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            // Nothing is read ahead of a body that stays unchanged.
-            Self::Upstream { body, .. } => body.size_hint(),
-            Self::Memory(body) => SizeHint::with_exact(body.len() as u64),
         }
     }
 }
@@ -139,7 +81,7 @@ where
             if matches!(this.state, State::Ended) {
                 return Poll::Ready(None);
             }
-            let frame = ready!(this.source.poll_frame(context)).transpose();
+            let frame = ready!(Pin::new(&mut this.upstream).poll_frame(context)).transpose();
             let output = match frame {
                 Ok(Some(frame)) => this.state.push(frame)?,
                 Ok(None) => std::mem::replace(&mut this.state, State::Ended).finish()?,
@@ -156,7 +98,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.state {
-            State::Unchanged => self.source.is_end_stream(),
+            State::Unchanged => self.upstream.is_end_stream(),
             State::Injecting(_) => false,
             State::Ended => true,
         }
@@ -164,7 +106,7 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match &self.state {
-            State::Unchanged => self.source.size_hint(),
+            State::Unchanged => self.upstream.size_hint(),
             State::Injecting(_) => SizeHint::default(),
             State::Ended => SizeHint::with_exact(0),
         }
@@ -281,9 +223,7 @@ mod tests {
     async fn script_is_injected_into_a_chunked_page() {
         let page = b"<html><head></head><body>x</body></html>";
         let page = body(page.chunks(3).map(data).map(Ok).collect());
-        let injected = text(InjectedBody::new(Bytes::new(), page, html()))
-            .await
-            .unwrap();
+        let injected = text(InjectedBody::new(page, html())).await.unwrap();
         assert!(injected.starts_with("<html><head><script>"));
         assert!(injected.ends_with("</script></head><body>x</body></html>"));
     }
@@ -295,10 +235,7 @@ mod tests {
             Ok(Frame::trailers(HeaderMap::new())),
         ]);
         let append = Injection::Append(Bytes::from_static(b"\n;x"));
-        let collected = InjectedBody::new(Bytes::new(), body, append)
-            .collect()
-            .await
-            .unwrap();
+        let collected = InjectedBody::new(body, append).collect().await.unwrap();
         assert!(collected.trailers().is_none());
         assert_eq!(collected.to_bytes(), "var config = {};\n;x");
     }
@@ -306,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn body_ends_after_an_error_of_the_upstream() {
         let body = body(vec![Ok(data(b"<p>")), Err("reset")]);
-        let mut body = InjectedBody::new(Bytes::new(), body, html());
+        let mut body = InjectedBody::new(body, html());
         assert!(body.frame().await.unwrap().is_ok());
         let error = body.frame().await.unwrap().unwrap_err();
         assert!(matches!(error, InjectedBodyError::Upstream("reset")));

@@ -214,6 +214,11 @@ impl UpstreamBody {
         self.beginning.as_ref()
     }
 
+    /// Makes bytes that were read from the body its next ones again.
+    pub(crate) fn put_back(&mut self, ahead: Bytes) {
+        self.beginning = Some(ahead).filter(|bytes| !bytes.is_empty());
+    }
+
     fn release_at_end(&mut self) {
         if self.incoming.is_end_stream() {
             self.release();

@@ -11,11 +11,11 @@ use crate::{
     request_context::require_reading,
     respond::{Responder, append_cookies, login_path, redirect, redirect_to_sign_in},
     server::ClientBody,
-    shard_upstreams::ForwardingError,
     web::{
         assets::{Source, build_web_request, fetch_web},
         embedding::{allow_framing, place_of, show_in_room},
         jaas_page::call_page,
+        page_completion::complete_page,
     },
 };
 use model::{
@@ -309,10 +309,8 @@ async fn show_room(
         Some(token) => inject::PageIdentity::Token(token),
         None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
     };
-    let completed = worker.injector().inject_page(answer, visitor).await;
-    let mut answer = completed
-        .map_err(ForwardingError::from)?
-        .map(|body| Body::Completed(Box::new(body)));
+    let injector = worker.injector();
+    let mut answer = complete_page(injector, answer, visitor).await?;
     finish_head(worker, &visit.room, answer.headers_mut());
     append_cookies(&mut answer, visit.cookies);
     worker.renewal.renew(principal, &mut answer);

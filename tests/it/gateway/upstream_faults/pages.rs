@@ -1,4 +1,5 @@
-//! Room pages that break off: they are read before they are answered, so that the client gets an error.
+//! Room pages are read before they are answered, so that the client of one that breaks off gets an error. Long ones are
+//! streamed.
 
 use http::StatusCode;
 
@@ -44,5 +45,26 @@ async fn a_room_page_that_breaks_off_is_an_error_and_its_connection_is_not_used_
         );
         let metrics = site.metrics().await;
         assert!(metrics.contains(&failures), "{path}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_page_is_streamed_with_the_script() {
+    let upstream = RawUpstream::start().await;
+    let site = site(&upstream).await;
+    let mut browser = site.browser();
+    browser.sign_in("max", "/team").await;
+    let head = "<html><head><script src=libs/lib-jitsi-meet.min.js></script></head>";
+    for length in [1_000, 127 * 1024, 129 * 1024, 400 * 1024] {
+        let page = format!("{head}{}", "x".repeat(length));
+        let path = format!("/page-{length}");
+        let answer = format!("{HTML}Content-Length: {}\r\n\r\n{page}", page.len());
+        upstream.script(&path, &[write(&answer)]);
+        let answer = ask(&mut browser, &upstream, &path).await.unwrap();
+        let body = answer.body.unwrap();
+        let text = str::from_utf8(&body).unwrap();
+        let (script, rest) = text.split_once("<script src=libs").unwrap();
+        assert!(script.starts_with("<html><head><script>if("), "{script}");
+        assert_eq!(format!("<html><head><script src=libs{rest}"), page);
     }
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::Map;
 
 use super::{
-    super::{Injector, PageIdentity, read_ahead::Chunks},
+    super::{Chunks, Injector, PageIdentity},
     scanner::MAX_MEMORY,
     *,
 };

@@ -13,7 +13,7 @@ use super::{
     InjectedScript, MARK_BYTES, MetaPolicy, Position, Scanner, ScriptPlacement, Selectors,
     allow_script, is_utf_16,
 };
-use crate::inject::read_ahead::Chunks;
+use crate::inject::Chunks;
 
 /// The head of the page that was scanned last.
 ///

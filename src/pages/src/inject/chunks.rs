@@ -1,62 +1,27 @@
-//! A body that is read before its response is answered.
+//! The bytes of a page in the pieces in which they arrived.
 
-use std::{ops::Range, pin::Pin};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
-use http_body_util::BodyExt;
 
-/// The outcome of reading a body up to a limit.
-pub(super) enum ReadAhead<B> {
-    /// The body, to its end.
-    Whole(Chunks),
-    /// The first bytes of a body that is longer than the limit, and the body behind them.
-    Beginning(Chunks, B),
-}
-
-/// A text in chunks, as it arrived.
-#[derive(Default)]
-pub(super) struct Chunks {
+/// A text in chunks, which are not copied.
+#[derive(Debug, Default)]
+pub struct Chunks {
     chunks: Vec<Bytes>,
     length: usize,
-}
-
-impl From<Bytes> for Chunks {
-    fn from(text: Bytes) -> Self {
-        Self {
-            length: text.len(),
-            chunks: vec![text],
-        }
-    }
-}
-
-/// Reads a body to its end, or until more than `most` bytes are there. Trailers are dropped.
-pub(super) async fn read_ahead<B>(mut body: B, most: usize) -> Result<ReadAhead<B>, B::Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut read = Chunks::default();
-    while let Some(frame) = Pin::new(&mut body).frame().await {
-        if let Ok(data) = frame?.into_data() {
-            read.push(data);
-        }
-        if read.length > most {
-            return Ok(ReadAhead::Beginning(read, body));
-        }
-    }
-    Ok(ReadAhead::Whole(read))
 }
 
 // === impl Chunks ===
 
 impl Chunks {
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    /// Appends a chunk.
+    pub fn push(&mut self, chunk: Bytes) {
         self.length += chunk.len();
         self.chunks.push(chunk);
     }
 
-    /// In bytes.
-    pub(super) fn length(&self) -> usize {
+    /// The length of the text in bytes.
+    pub fn length(&self) -> usize {
         self.length
     }
 
@@ -83,8 +48,8 @@ impl Chunks {
         })
     }
 
-    /// The text in one piece; one chunk is not copied.
-    pub(super) fn join(self) -> Bytes {
+    /// The text in one piece; a single chunk is not copied.
+    pub fn join(self) -> Bytes {
         let Self { mut chunks, length } = self;
         match chunks.as_mut_slice() {
             [] => Bytes::new(),
@@ -96,6 +61,15 @@ impl Chunks {
                 }
                 text.freeze()
             }
+        }
+    }
+}
+
+impl From<Bytes> for Chunks {
+    fn from(text: Bytes) -> Self {
+        Self {
+            length: text.len(),
+            chunks: vec![text],
         }
     }
 }
