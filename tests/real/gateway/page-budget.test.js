@@ -126,11 +126,12 @@ const reachable = (page) => page.evaluate(() => {
   return stops.length;
 });
 
-for (const language of ["en", "ar"]) {
-  test(`everything can be reached by keyboard, in order, and left again: ${language}`, async () => {
-    const { context, page } = await measuredTab({});
+test("everything can be reached by keyboard, in order, and left again", async () => {
+  assert.ok(languages().length >= 13, "the gallery has every language");
+  await Promise.all(["light", "dark"].map(async (colorScheme) => {
+    const { context, page } = await measuredTab({ colorScheme });
     const wrong = [];
-    for (const path of gallery.names.filter((name) => name.startsWith(`/${language}/`))) {
+    for (const path of gallery.names.filter((name) => !name.startsWith("/hostile/"))) {
       // A frame has stops of its own, which are another site's.
       if (path.endsWith("/call")) continue;
       await page.goto(address(path));
@@ -167,5 +168,5 @@ for (const language of ["en", "ar"]) {
     }
     assert.deepEqual(wrong, []);
     await context.close();
-  });
-}
+  }));
+});
