@@ -172,9 +172,10 @@ fn since_1970() -> Duration {
     now.unwrap_or_default()
 }
 
+/// RFC 3339, for people and programs.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&time_format::format_rfc3339(self.0))
     }
 }
 

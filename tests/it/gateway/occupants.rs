@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use jitsi_auth_gateway::cli::Exit;
+use model::time_format;
 use serde_json::{Value, json};
 
 use super::{CREATE, revocation::closed_with, sid_of};
@@ -122,7 +123,7 @@ async fn operators_see_the_occupants_of_rooms_with_their_roles() {
     let of_guest_stream = &seen(&rooms["rooms"][0])[2];
     assert_eq!(of_guest_stream[1..], ["guest", "participant", "bosh"]);
     assert_eq!(rooms["rooms"][0]["streams"][0]["client"], "127.0.0.1");
-    let began = site.now().to_string();
+    let began = time_format::format_rfc3339(site.now().as_unix());
     assert_eq!(rooms["rooms"][0]["streams"][0]["since"], began);
 
     let (exit, table, _) = ask(&site, &["rooms", "list"]).await;

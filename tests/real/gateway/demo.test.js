@@ -81,6 +81,7 @@ for (const colorScheme of ["light", "dark"]) {
     const presenter = await visitor({ colorScheme });
     await presenter.page.goto(overview);
     await presenter.page.locator("#people .badge").first().waitFor();
+    assert.match(await presenter.page.locator("#people .note").first().textContent(), /^since \d+:\d\d/);
     await presenter.page.locator("#tokens summary").first().click();
     assert.deepEqual(await faults(presenter.page), [], "the overview");
     await presenter.context.close();
