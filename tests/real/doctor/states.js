@@ -5,7 +5,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeCertificate } from "../lib/certificate.js";
-import { clockOffset } from "../lib/clock.js";
+import { startClock } from "../lib/clock.js";
 import { planGateway, startGateway } from "../lib/gateway.js";
 import { documentedSetup } from "../lib/lobby.js";
 import { freePort } from "../lib/process.js";
@@ -45,6 +45,11 @@ const prosody = (settings, { focus = true } = {}) => async (keep) => {
   const part = keep(await startProsody({ ...secret, ...settings }));
   if (focus) keep(await startFocus(part));
   return { changed: { xmpp: part.url } };
+};
+
+const atAnotherTime = (seconds) => async (keep) => {
+  const { env } = keep(await startClock(seconds));
+  return prosody({ env })(keep);
 };
 
 const lacking = (module) => async (keep) => {
@@ -195,8 +200,8 @@ export const broken = {
   "the gateway that runs has other keys": ["K1.unpublished", async (keep, deployment) => ({
     ...(await withKey((own) => ({ "2026-11": own.publicPem }))(keep, deployment)), args: ["--deep"],
   })],
-  "Prosody's clock is 5 minutes ahead": ["C3.prosody", prosody({ env: clockOffset(300) })],
-  "Prosody's clock is 5 minutes behind": ["C3.prosody", prosody({ env: clockOffset(-300) })],
+  "Prosody's clock is 5 minutes ahead": ["C3.prosody", atAnotherTime(300)],
+  "Prosody's clock is 5 minutes behind": ["C3.prosody", atAnotherTime(-300)],
   "allow_empty_token": ["A2.empty-token", prosody({ allowEmptyToken: true })],
   "another XMPP domain": ["B2.domain", async () => ({ settings: { upstream: { xmpp_domain: "meet.example.org" } } })],
   "another Host": ["B1.host", async (keep) => ({

@@ -49,6 +49,8 @@ before(async () => {
     // Its pages are not asked for.
     neighbours: { web: "http://127.0.0.1:9", xmpp: prosody.url, issuer: provider.issuer },
     settings: {
+      // Beside other tests, the ends of earlier WebSockets are noticed late.
+      limits: { streams_per_session: 1_000 },
       location: [{ path: "/echo", upstream: echo.url, who: "anybody", websocket: true }],
       room: [{ match: "open-*", enter: "guest", start: "anyone" }],
     },
