@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use self::{
     body::Injection,
     headers::MediaKind,
-    html::{HtmlInjector, KnownHeads, Selectors},
+    html::{HtmlInjector, LastScannedHead, Selectors},
     script::{InjectedScript, Overrides, ScriptTemplate},
     warnings::InjectionWarnings,
 };
@@ -39,7 +39,7 @@ pub struct Injector {
     script: ScriptTemplate,
     appendix: Bytes,
     selectors: Selectors,
-    known_heads: KnownHeads,
+    last_head: LastScannedHead,
     warnings: Arc<InjectionWarnings>,
 }
 
@@ -73,7 +73,7 @@ impl Injector {
             appendix: overrides.appendix(),
             script: ScriptTemplate::new(&overrides),
             selectors: Selectors::new(),
-            known_heads: KnownHeads::default(),
+            last_head: LastScannedHead::default(),
             warnings: Arc::default(),
         }
     }
@@ -114,7 +114,7 @@ impl Injector {
         let (mut head, page) = page.into_parts();
         let script = self.script.render(identity);
         headers::adapt_response(&mut head.headers, Some(&script));
-        let (page, placement) = self.known_heads.complete(page, &self.selectors, &script);
+        let (page, placement) = self.last_head.complete(page, &self.selectors, &script);
         self.warnings.placed(placement);
         Response::from_parts(head, page)
     }

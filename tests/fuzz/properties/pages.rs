@@ -16,8 +16,7 @@ static INJECTOR: LazyLock<Injector> =
 /// A page keeps all of its bytes; the script is one piece between them.
 pub(crate) fn page(bytes: &[u8]) {
     // The tags of policies are the one thing that changes.
-    let lower = bytes.to_ascii_lowercase();
-    if lower.windows(4).any(|window| window == b"meta") {
+    if has_meta(bytes) {
         return;
     }
     let sent = injected_whole(bytes);
@@ -44,6 +43,11 @@ pub(crate) fn page_chunks(bytes: &[u8]) {
     chunks.push(rest);
     let whole = injected_whole(page);
     let in_chunks = injected_in_chunks(chunks);
+    // A whole page without a place for the script stays unchanged; of one that streams, the tags of policies were sent with
+    // changes by then.
+    if whole == page && has_meta(page) {
+        return;
+    }
     // A page of which a part was sent before it turns out to be ambiguous breaks off; a whole one stays unchanged.
     if let Some(in_chunks) = in_chunks {
         assert!(
@@ -53,6 +57,12 @@ pub(crate) fn page_chunks(bytes: &[u8]) {
             in_chunks.escape_ascii()
         );
     }
+}
+
+/// Whether the page may have a tag of a policy.
+fn has_meta(page: &[u8]) -> bool {
+    page.windows(4)
+        .any(|window| window.eq_ignore_ascii_case(b"meta"))
 }
 
 /// A page that is read to its end before it is answered.

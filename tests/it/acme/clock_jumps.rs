@@ -18,12 +18,7 @@ async fn a_clock_past_the_end_orders_one_certificate_and_one_that_is_set_back_or
     let files = tempdir().unwrap();
     let pebble = Pebble::start(PebbleSettings::new(files.path())).await;
     let settings = &pebble.settings;
-    let directory = files.path().display();
-    let acme = format!(
-        "directory = \"{}\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n\
-         profile = \"default\"",
-        settings.url()
-    );
+    let acme = settings.section("default");
     let start = Clock::system().now().as_unix();
     let (clock, control) = Clock::manual(Timestamp::from_unix(start));
     let ports = [settings.http, settings.https];

@@ -27,12 +27,7 @@ impl Renewing {
         let files = tempdir().unwrap();
         let pebble = Pebble::start(PebbleSettings::new(files.path())).await;
         let settings = pebble.settings.clone();
-        let directory = files.path().display();
-        let acme = format!(
-            "directory = \"{}\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n\
-             profile = \"default\"",
-            settings.url()
-        );
+        let acme = settings.section("default");
         let (clock, control) = Clock::manual(Clock::system().now());
         let ports = [settings.http, settings.https];
         let gateway = AcmeGateway::start_at(files.path(), ports, &acme, clock);

@@ -37,12 +37,7 @@ async fn a_lost_answer_does_not_order_a_second_certificate() {
         let settings = PebbleSettings::new(files.path());
         let pebble = Pebble::start(settings.clone()).await;
         let losing = LosingForwarder::start(&settings, path).await;
-        let directory = files.path().display();
-        let acme = format!(
-            "directory = \"https://localhost:{}/dir\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n\
-             profile = \"default\"\n",
-            losing.port
-        );
+        let acme = settings.section_at(losing.port, "default");
         let gateway = AcmeGateway::start(files.path(), settings.http, settings.https, &acme);
         gateway.issued("meet.test").await;
         gateway.stop().await;

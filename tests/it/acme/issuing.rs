@@ -9,15 +9,9 @@ use crate::support::{
     pebble::{KEY_ID, MAC_KEY, Pebble, PebbleSettings, eventually, free_ports},
 };
 
-/// `[tls.acme]` for a Pebble. An order without a profile gets one of Pebble's at random, also that of certificates
-/// which are due for renewal at once.
+/// `[tls.acme]` with more options.
 fn acme(pebble: &PebbleSettings, more: &str) -> String {
-    let directory = pebble.directory.display();
-    format!(
-        "directory = \"{}\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n\
-         profile = \"default\"\n{more}",
-        pebble.url()
-    )
+    pebble.section("default") + more
 }
 
 fn gateway(pebble: &PebbleSettings, more: &str) -> AcmeGateway {

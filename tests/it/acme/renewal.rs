@@ -16,12 +16,7 @@ async fn a_renewal_breaks_no_connection_and_no_handshake_and_survives_a_reload()
     let files = tempdir().unwrap();
     let pebble = Pebble::start(PebbleSettings::new(files.path())).await;
     let settings = &pebble.settings;
-    let directory = files.path().display();
-    let acme = format!(
-        "directory = \"{}\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n\
-         profile = \"seconds\"",
-        settings.url()
-    );
+    let acme = settings.section("seconds");
     let gateway = AcmeGateway::start(files.path(), settings.http, settings.https, &acme);
     eventually("an order is under way", async || {
         pebble.log().contains("order-plz")

@@ -57,8 +57,19 @@ impl PebbleSettings {
         }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("https://localhost:{}/dir", self.acme)
+    /// `[tls.acme]` for orders at this Pebble. An order without a profile gets one of Pebble's at random, also that of
+    /// certificates which are due for renewal at once.
+    pub(crate) fn section(&self, profile: &str) -> String {
+        self.section_at(self.acme, profile)
+    }
+
+    /// The same at another port, such as that of a forwarder.
+    pub(crate) fn section_at(&self, port: u16, profile: &str) -> String {
+        let directory = self.directory.display();
+        format!(
+            "directory = \"https://localhost:{port}/dir\"\nca_file = \"{directory}/pebble.crt\"\n\
+             storage = \"{directory}/acme\"\nprofile = \"{profile}\"\n"
+        )
     }
 }
 

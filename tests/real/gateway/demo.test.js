@@ -5,8 +5,7 @@ import { spawn } from "node:child_process";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import axe from "axe-core";
-import { chromium } from "playwright-core";
-import { flags } from "../lib/browser.js";
+import { launchChromium } from "../lib/browser.js";
 import { until } from "../lib/process.js";
 
 const program = fileURLToPath(new URL("../../../target/debug/jitsi-auth-gateway", import.meta.url));
@@ -26,8 +25,7 @@ before(async () => {
   assert.equal(log, "", "nothing is logged before the announcement");
   origin = /Open {3}(https:\S+)\/\n/.exec(printed)[1];
   overview = /Watch {2}(http:\S+)\n/.exec(printed)[1];
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: flags });
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();

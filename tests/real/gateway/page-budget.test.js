@@ -3,8 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
-import { flags } from "../lib/browser.js";
+import { launchChromium } from "../lib/browser.js";
 import { startGallery } from "../lib/gallery.js";
 
 /** A page and all that it loads, as compressed on the wire. */
@@ -16,8 +15,7 @@ let gallery;
 let browser;
 before(async () => {
   gallery = await startGallery();
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: flags });
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();

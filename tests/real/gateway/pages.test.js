@@ -6,8 +6,7 @@ import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import axe from "axe-core";
-import { chromium } from "playwright-core";
-import { flags } from "../lib/browser.js";
+import { launchChromium } from "../lib/browser.js";
 import { startGallery } from "../lib/gallery.js";
 import { until } from "../lib/process.js";
 
@@ -20,8 +19,7 @@ let gallery;
 let browser;
 before(async () => {
   gallery = await startGallery();
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: flags });
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();

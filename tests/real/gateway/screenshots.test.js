@@ -6,8 +6,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
-import { flags } from "../lib/browser.js";
+import { launchChromium } from "../lib/browser.js";
 import { startGallery } from "../lib/gallery.js";
 
 const root = new URL("../../../", import.meta.url);
@@ -25,8 +24,7 @@ let gallery;
 let browser;
 before(async () => {
   gallery = await startGallery();
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: flags });
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();

@@ -21,6 +21,11 @@ export const flags = [
   "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ];
 
+/** Debian's Chromium, headless. */
+export const launchChromium = (args = flags) => chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args,
+});
+
 /**
  * Starts Chromium, headless.
  *
@@ -35,7 +40,7 @@ export async function startBrowser({ reroute = {}, netLog } = {}) {
   // Exclusions take precedence over routes, and of two flags the last one applies.
   if (routes.length) args.push(`--host-resolver-rules=${routes.join(", ")}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`);
   if (netLog) args.push(`--log-net-log=${netLog}`);
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
+  const browser = await launchChromium(args);
   return {
     async visitor(options) {
       const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });

@@ -38,7 +38,7 @@ use bytes::{Bytes, BytesMut};
 use self::scanner::{MetaPolicy, Position, Scanner};
 pub(super) use self::{
     scanner::{ScriptPlacement, Selectors},
-    whole_page::KnownHeads,
+    whole_page::LastScannedHead,
 };
 use super::{InjectedScript, csp};
 

@@ -26,7 +26,7 @@ fn inject(chunks: &[&[u8]]) -> Result<(String, ScriptPlacement), UnsafeHtml> {
 
 /// Injects into a page that has arrived whole: at once, with the head known, and as one chunk of a stream.
 fn inject_whole(document: &str) -> (String, ScriptPlacement) {
-    let known = KnownHeads::default();
+    let known = LastScannedHead::default();
     let scanned = complete(&known, document);
     assert_eq!(complete(&known, document), scanned, "{document:?}");
     assert_eq!(
@@ -38,7 +38,7 @@ fn inject_whole(document: &str) -> (String, ScriptPlacement) {
 }
 
 /// Completes a page; `[HERE]` stands for the script.
-fn complete(known: &KnownHeads, document: &str) -> (String, ScriptPlacement) {
+fn complete(known: &LastScannedHead, document: &str) -> (String, ScriptPlacement) {
     let injector = Injector::new("https://meet.test", &Map::new());
     let script = injector.script.render(PageIdentity::Token("token"));
     let complete = |length: usize| {
@@ -90,15 +90,15 @@ fn a_known_head_decides_for_pages_that_begin_with_it_only() {
             format!("<!-- {first} --><head>[HERE]</head>"),
         ),
     ] {
-        let known = KnownHeads::default();
+        let known = LastScannedHead::default();
         complete(&known, &first);
         assert_eq!(complete(&known, &page).0, expected);
         // In the other order, too.
-        let known = KnownHeads::default();
+        let known = LastScannedHead::default();
         complete(&known, &page);
         assert_eq!(
             complete(&known, &first),
-            complete(&KnownHeads::default(), &first)
+            complete(&LastScannedHead::default(), &first)
         );
     }
 }

@@ -20,7 +20,7 @@ use crate::inject::Chunks;
 /// One, because the pages of a deployment differ by release and, with multi-tenancy, by tenant. Pages that alternate
 /// are scanned each time.
 #[derive(Default)]
-pub(in crate::inject) struct KnownHeads(ArcSwapOption<KnownHead>);
+pub(in crate::inject) struct LastScannedHead(ArcSwapOption<KnownHead>);
 
 struct KnownHead {
     /// From the page's first byte to the end of the tag that determines the place.
@@ -36,9 +36,9 @@ struct ScriptPlace {
     policies: Arc<[MetaPolicy]>,
 }
 
-// === impl KnownHeads ===
+// === impl LastScannedHead ===
 
-impl KnownHeads {
+impl LastScannedHead {
     /// Inserts the script. The page is in one piece: the HTTP library sends several in several writes.
     pub(in crate::inject) fn complete(
         &self,
