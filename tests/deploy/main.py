@@ -8,7 +8,7 @@ import time
 from suite import OUTPUT, Suite
 
 PARTS = [
-    "chart", "kustomize", "examples", "policy", "compose", "existing", "files", "activation", "supply", "workflow", "release", "package",
+    "chart", "kustomize", "examples", "policy", "compose", "existing", "files", "activation", "supply", "workflow", "release", "package", "book",
 ]
 
 

@@ -19,6 +19,12 @@ def check(suite):
     scripts = [step["run"] for step in steps if "run" in step]
     for number, script in enumerate(scripts, 1):
         suite.check(f"workflow: script {number} is one of bash", lambda s=script: complaints_of("bash", "-n", "-c", s))
+    actions = re.findall(r"uses: (.*)", FILE.read_text())
+    # A tag of an action can be moved to other code.
+    suite.check(
+        "workflow: actions are named by their commits, with the version as a comment",
+        [name for name in actions if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name)] or ([] if actions else ["none"]),
+    )
     # Text of a tag or a variable that is put into a script would be executed.
     suite.check("workflow: scripts take values by their environment", [s for s in scripts if "${{" in s])
     named = {path for s in scripts for path in re.findall(r"\b(?:deploy|tests)/[\w/-]+\w(?=\s|$)", s)}
