@@ -309,7 +309,9 @@ impl CommandContext<'_, '_> {
         let (now, authorities) = (self.clock.now(), oidc::trust::system_roots());
         let chains = config.certificate_chains.iter();
         let of_chains = chains.flat_map(|chain| chain.warnings(now, &authorities));
-        for warning in config.warnings().into_iter().chain(of_chains) {
+        let of_clients = config.client_certificate_warnings(now);
+        let warnings = config.warnings().into_iter().chain(of_chains);
+        for warning in warnings.chain(of_clients) {
             writeln!(self.terminal.error, "warning: {warning}")?;
         }
         writeln!(self.terminal.output, "{} is valid", path.display())?;

@@ -101,7 +101,7 @@ impl CertificateChain {
 }
 
 /// The alert about the certificate in use has the same time.
-const EXPIRES_SOON: Duration = Duration::from_hours(14 * 24);
+pub(super) const EXPIRES_SOON: Duration = Duration::from_hours(14 * 24);
 
 #[cfg(test)]
 mod tests {

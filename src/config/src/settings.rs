@@ -8,6 +8,7 @@ use cluster::{
 };
 use http::uri::Authority;
 use model::{
+    clock::Timestamp,
     integration, jaas,
     policy::Policy,
     route::SiteLocation,
@@ -17,10 +18,13 @@ use model::{
     token,
 };
 use observe::{logs, traces};
+use oidc::ClientAuth;
 use proxy::{AppLinks, AssetCacheSettings, GuestSettings, reservation, server, upstream};
 
 use super::{
-    certificate_chain::CertificateChain, fingerprint::fingerprint, public_url::PublicUrl,
+    certificate_chain::{CertificateChain, EXPIRES_SOON},
+    fingerprint::fingerprint,
+    public_url::PublicUrl,
     section_digests::SectionDigests,
 };
 
@@ -129,6 +133,29 @@ impl Config {
         }
         warnings.extend_from_slice(&self.notices);
         warnings
+    }
+
+    /// The certificates of clients that their providers refuse now or within two weeks, in one line each.
+    pub fn client_certificate_warnings(&self, now: Timestamp) -> Vec<String> {
+        let ends = self.oidc.iter().filter_map(|provider| {
+            let ClientAuth::Key(authentication) = &provider.client_auth else {
+                return None;
+            };
+            Some((&provider.issuer, authentication.key.certificate_end()?))
+        });
+        let near = ends.filter(|(_, end)| *end < now.after(EXPIRES_SOON));
+        let line = |(issuer, end): (&String, Timestamp)| {
+            if end < now {
+                format!(
+                    "oidc.client_certificate_file: the certificate for {issuer} expired at {end}; the provider refuses it"
+                )
+            } else {
+                format!(
+                    "oidc.client_certificate_file: the certificate for {issuer} expires at {end}; renew it, and give the provider the new one"
+                )
+            }
+        };
+        near.map(line).collect()
     }
 
     /// Whether a restart makes valid again what was revoked.

@@ -1,25 +1,14 @@
 //! Client authentication by a private key: `private_key_jwt` (OpenID Connect Core 1.0 § 9, RFC 7523 § 2.2).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use model::{
     clock::{Clock, Timestamp},
     random::Random,
 };
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-/// A private key of the client, whose public key the provider knows.
-pub struct ClientKey {
-    header: Header,
-    key: EncodingKey,
-}
-
-/// The text is no key that can sign an assertion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a private key in PEM form: RSA of 2048 bits or more, P-256, P-384 or Ed25519")]
-pub struct ClientKeyError;
+use crate::client_key::ClientKey;
 
 /// How a client authenticates by its key.
 #[derive(Clone, Debug)]
@@ -48,49 +37,6 @@ struct Claims<'a> {
     jti: &'a str,
     iat: Timestamp,
     exp: Timestamp,
-}
-
-// === impl ClientKey ===
-
-impl ClientKey {
-    /// Reads a private key. `id` is the `kid` of the assertions, which a provider with several keys of
-    /// the client needs.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientKeyError`].
-    pub fn from_pem(pem: &SecretString, id: Option<&str>) -> Result<Self, ClientKeyError> {
-        let pem = pem.expose_secret().as_bytes();
-        let keys = [
-            (Algorithm::RS256, EncodingKey::from_rsa_pem(pem)),
-            (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),
-            (Algorithm::ES384, EncodingKey::from_ec_pem(pem)),
-            (Algorithm::EdDSA, EncodingKey::from_ed_pem(pem)),
-        ];
-        let of_kind = keys.into_iter().filter_map(|(algorithm, key)| {
-            let header = Header {
-                kid: id.map(ToOwned::to_owned),
-                ..Header::new(algorithm)
-            };
-            Some((header, key.ok()?))
-        });
-        // The library reads the curve of a key, and the length of another, only when it signs.
-        let mut usable = of_kind.filter(|(header, key)| {
-            let signed = jsonwebtoken::encode(header, &(), key);
-            signed.is_ok()
-        });
-        let (header, key) = usable.next().ok_or(ClientKeyError)?;
-        Ok(Self { header, key })
-    }
-}
-
-impl fmt::Debug for ClientKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientKey")
-            .field("algorithm", &self.header.alg)
-            .field("id", &self.header.kid)
-            .finish_non_exhaustive()
-    }
 }
 
 // === impl ClientAssertions ===
@@ -125,9 +71,7 @@ impl ClientAssertions {
             iat: now,
             exp: now.after(LIFETIME),
         };
-        // Infallible: the key has signed before, and the claims are texts and numbers.
-        let assertion = jsonwebtoken::encode(&self.key.header, &claims, &self.key.key)
-            .expect("a key that has signed signs again");
+        let assertion = self.key.sign(&claims);
         [
             ("client_assertion_type", ASSERTION_TYPE.to_owned()),
             ("client_assertion", assertion),
@@ -143,39 +87,16 @@ const LIFETIME: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::Algorithm;
     use model::jws::{ClaimsSet, Jws, KeySet};
     use serde_json::json;
 
     use super::*;
 
-    fn pem(kind: &'static rcgen::SignatureAlgorithm) -> (SecretString, rcgen::KeyPair) {
-        let pair = rcgen::KeyPair::generate_for(kind).unwrap();
-        (pair.serialize_pem().into(), pair)
-    }
-
-    #[test]
-    fn each_kind_of_key_signs_with_its_algorithm() {
-        for (kind, algorithm) in [
-            (&rcgen::PKCS_RSA_SHA256, Algorithm::RS256),
-            (&rcgen::PKCS_ECDSA_P256_SHA256, Algorithm::ES256),
-            (&rcgen::PKCS_ECDSA_P384_SHA384, Algorithm::ES384),
-            (&rcgen::PKCS_ED25519, Algorithm::EdDSA),
-        ] {
-            let key = ClientKey::from_pem(&pem(kind).0, None).unwrap();
-            assert_eq!(key.header.alg, algorithm);
-            assert_eq!(key.header.kid, None);
-        }
-        let broken = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-        for text in ["", "secret", broken] {
-            let outcome = ClientKey::from_pem(&text.to_owned().into(), None);
-            assert_eq!(outcome.unwrap_err(), ClientKeyError, "{text}");
-        }
-    }
-
     #[test]
     fn an_assertion_names_client_issuer_and_a_minute_and_none_is_like_another() {
-        let (text, pair) = pem(&rcgen::PKCS_ECDSA_P256_SHA256);
-        let key = ClientKey::from_pem(&text, Some("key-1")).unwrap();
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let key = ClientKey::from_pem(&pair.serialize_pem().into(), Some("key-1")).unwrap();
         assert!(!format!("{key:?}").contains("PRIVATE"));
         let authentication = KeyAuthentication {
             key: Arc::new(key),

@@ -31,6 +31,7 @@ mod callback;
 mod claims;
 mod claims_validation;
 mod client_assertion;
+mod client_key;
 mod code_flow;
 mod discovery;
 mod endpoint_rewriter;
@@ -57,7 +58,8 @@ pub use self::{
     authorization_options::AuthorizationOptions,
     callback::{Callback, CallbackError},
     claims::identity_from_claims,
-    client_assertion::{ClientKey, ClientKeyError, KeyAuthentication},
+    client_assertion::KeyAuthentication,
+    client_key::{AlgorithmMismatch, CertificateMismatch, ClientKey, ClientKeyError},
     code_flow::Prompt,
     discovery::{DiscoveryError, Document, ProviderMetadata, PushEndpoint},
     endpoint_rewriter::EndpointRewriter,

@@ -79,3 +79,25 @@ fn an_expired_certificate_and_an_incomplete_chain_are_warned_of() {
          as an authority; append the intermediate certificates\n"
     );
 }
+
+#[test]
+fn the_certificate_of_a_client_is_warned_of_when_it_expires() {
+    let place = Workplace::new();
+    let key = KeyPair::generate().unwrap();
+    place.private("client.key", &key.serialize_pem());
+    let keys = "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"\nclient_key_file = \"client.key\"\nclient_certificate_file = \"client.crt\"";
+    let of = |year| {
+        let mut params = CertificateParams::new(["jitsi".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        params.self_signed(&key).unwrap().pem()
+    };
+    let expired = "warning: oidc.client_certificate_file: the certificate for https://sso.example.org/realms/main expired at \
+                   2020-01-01T00:00:00Z; the provider refuses it\n";
+    for (year, expected) in [(2020, expired), (2400, "")] {
+        place.private("client.crt", &of(year));
+        place.change("client_id = \"jitsi\"", keys);
+        let output = place.run(&["check"], &[("GATEWAY__STORE__DIRECTORY", "state")]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), expected);
+    }
+}

@@ -1,7 +1,7 @@
 //! Configuration blocks in the documents: each is valid when it replaces the same sections of a
 //! valid file, and the providers' pages decide as documented on the claims that they show.
 
-use std::fs;
+use std::{fs, sync::LazyLock};
 
 use serde_json::json;
 use toml::{Table, Value};
@@ -125,6 +125,13 @@ fn name_files(place: &Workplace, path: &str, table: &mut Table, files: &mut usiz
     }
 }
 
+/// The RSA key of a client, and its certificate.
+static CLIENT: LazyLock<(String, String)> = LazyLock::new(|| {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let params = rcgen::CertificateParams::new(["jitsi".to_owned()]).unwrap();
+    (key.serialize_pem(), params.self_signed(&key).unwrap().pem())
+});
+
 /// The contents of a file by the option that names it; `None` for other options.
 fn content(place: &Workplace, option: &str, number: usize) -> Option<String> {
     let of = |name: &str| Some(fs::read_to_string(place.0.path().join(name)).unwrap());
@@ -136,9 +143,9 @@ fn content(place: &Workplace, option: &str, number: usize) -> Option<String> {
         ".tls.additional.certificate" => of("other.crt"),
         ".tls.key" => of("tls.key"),
         ".tls.additional.key" => of("other.key"),
-        ".token.key.file" | ".jaas.key_file" | ".oidc.client_key_file" => {
-            Some(rsa().serialize_pem())
-        }
+        ".token.key.file" | ".jaas.key_file" => Some(rsa().serialize_pem()),
+        ".oidc.client_key_file" => Some(CLIENT.0.clone()),
+        ".oidc.client_certificate_file" => Some(CLIENT.1.clone()),
         ".oidc.group_lookup.key_file" => {
             let file = json!({
                 "type": "service_account",

@@ -416,6 +416,36 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_key_algorithm = \"PS256\"",
+        r#"14: oidc.client_key_algorithm: only of client_auth = "private_key_jwt"; remove it, or change client_auth"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_certificate_file = \"tls.crt\"",
+        r#"14: oidc.client_certificate_file: only of client_auth = "private_key_jwt"; remove it, or change client_auth"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"\nclient_key_file = \"tls.key\"\nclient_key_algorithm = \"PS256\"",
+        "16: oidc.client_key_algorithm: the key signs by ES256; remove client_key_algorithm, or create a key of its kind",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"\nclient_key_file = \"tls.key\"\nclient_key_algorithm = \"HS256\"",
+        r#"16: oidc.client_key_algorithm: unknown value "HS256"; write "RS256", "PS256", "ES256", "ES384" or "EdDSA""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"\nclient_key_file = \"tls.key\"\nclient_certificate_file = \"other.crt\"",
+        "16: oidc.client_certificate_file: other.crt is not the certificate of the private key; create one with openssl req -x509 -key and the file of the key",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"\nclient_key_file = \"tls.key\"\nclient_certificate_file = \"tls.key\"",
+        "16: oidc.client_certificate_file: tls.key contains no certificate; write one into it as PEM",
+    ),
+    (
+        r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\n[oidc.group_lookup]\nkind = \"graph\"",
         r#"15: oidc.group_lookup.kind: unknown value "graph"; write "microsoft_graph" or "google_directory""#,
     ),

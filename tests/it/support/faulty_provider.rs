@@ -62,6 +62,8 @@ pub(crate) struct Behaviour {
     pub(crate) description: Value,
     /// The public keys of a client that authenticates by assertions; none for one with a secret.
     pub(crate) client_keys: Option<Arc<KeySet>>,
+    /// The DER certificate by whose thumbprint the provider finds the key, as Entra ID does.
+    pub(crate) client_certificate: Option<Arc<[u8]>>,
     /// The `jti` of the assertions that were accepted.
     assertions: HashSet<String>,
     /// The number of requests per endpoint.
@@ -199,6 +201,7 @@ impl Builder {
             signed_userinfo: None,
             description: json!({}),
             client_keys: None,
+            client_certificate: None,
             assertions: HashSet::new(),
             requests: HashMap::new(),
             codes: HashMap::new(),

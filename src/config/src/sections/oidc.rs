@@ -15,7 +15,7 @@ use url::Url;
 
 use self::{
     claims::RawClaims,
-    client_auth::{RawClientAuth, RawClientCredentials},
+    client_auth::{RawClientAuth, RawClientCredentials, RawKeyAlgorithm},
     group_lookup::{LookupContext, RawGroupLookup},
     listed::Listing,
 };
@@ -85,6 +85,13 @@ pub(super) struct RawOidc {
     client_key_file: Option<String>,
     /// The `kid` of assertions; for a provider that knows several keys of the client.
     client_key_id: Option<String>,
+    /// The algorithm of assertions; without it RS256, ES256, ES384 or EdDSA, as the key is. Entra ID, and providers
+    /// of the FAPI profiles, demand PS256 of an RSA key.
+    client_key_algorithm: Option<RawKeyAlgorithm>,
+    /// The certificate of the key, for a provider that finds the key by the thumbprint of its certificate
+    /// (`x5t#S256`), as Entra ID does: a PEM file.
+    #[schemars(example = "config/oidc.crt")]
+    client_certificate_file: Option<String>,
     /// The `aud` of assertions, for a provider that demands another than its issuer: usually the address of
     /// its token endpoint.
     #[schemars(example = "https://sso.example.org/oauth2/token")]
@@ -196,6 +203,8 @@ impl RawOidc {
             },
             key_file: self.client_key_file,
             key_id: self.client_key_id,
+            key_algorithm: self.client_key_algorithm,
+            certificate_file: self.client_certificate_file,
             assertion_audience: self.assertion_audience,
         };
         let credentials = credentials.resolve(secrets, section);
@@ -280,6 +289,8 @@ impl Default for RawOidc {
             client_auth: RawClientAuth::ClientSecretBasic,
             client_key_file: None,
             client_key_id: None,
+            client_key_algorithm: None,
+            client_certificate_file: None,
             assertion_audience: None,
             scopes: scopes.map(ToOwned::to_owned).into(),
             claims: RawClaims::default(),

@@ -92,8 +92,10 @@ pub(super) fn evaluate_client(
                 found(FindingKind::ProviderSecret, code, "invalid_client").with_remedy(
                     format!("the provider knows the client {client:?}, but refuses its assertion"),
                     "give the provider the public key of oidc.client_key_file, and the method \
-                     private_key_jwt; with several keys set oidc.client_key_id; if it demands its \
-                     token endpoint as audience, set oidc.assertion_audience; compare the clocks",
+                     private_key_jwt; with several keys set oidc.client_key_id; if it finds keys by \
+                     their certificates, as Entra ID does, set oidc.client_certificate_file and \
+                     oidc.client_key_algorithm; if it demands its token endpoint as audience, \
+                     set oidc.assertion_audience; compare the clocks",
                 )
             }
             _ => found(FindingKind::ProviderSecret, code, "invalid_client").with_remedy(

@@ -1,6 +1,6 @@
 //! The endpoints of the provider, with their faults.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, sync::Arc};
 
 use aws_lc_rs::digest::{self, SHA256};
 use base64::{
@@ -158,15 +158,27 @@ impl Core {
 
     /// RFC 7523 § 3, with the issuer as the only audience, as Keycloak 26 checks it
     /// (`JWTClientAuthenticator`, `AbstractJWTClientValidator`): signature, `iss` and `sub`, audience, times, and
-    /// each `jti` once.
+    /// each `jti` once. With a certificate as Entra ID documents it ("Microsoft identity platform application
+    /// authentication certificate credentials"): PS256, `x5t#S256`, and the token endpoint as audience.
     fn is_assertion_of_client(&self, form: &HashMap<String, String>, keys: &KeySet) -> bool {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let Some(assertion) = form.get("client_assertion") else {
             return false;
         };
-        let Ok(jws) = Jws::parse(assertion, &[Algorithm::RS256, Algorithm::ES256]) else {
+        let certificate = self.behaviour().client_certificate.clone();
+        let (algorithms, audience): (&[_], _) = match &certificate {
+            None => (&[Algorithm::RS256, Algorithm::ES256], self.issuer.clone()),
+            Some(_) => (&[Algorithm::PS256], format!("{}/token", self.issuer)),
+        };
+        let Ok(jws) = Jws::parse(assertion, algorithms) else {
             return false;
         };
+        let thumbprint =
+            |der: Arc<[u8]>| BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&SHA256, &der));
+        let named = jsonwebtoken::decode_header(assertion).map(|header| header.x5t_s256);
+        if certificate.is_some() && named.ok().flatten() != certificate.map(thumbprint) {
+            return false;
+        }
         let Ok(claims) = keys.open::<Value>(&jws) else {
             return false;
         };
@@ -178,7 +190,7 @@ impl Core {
             && !form.contains_key("client_secret")
             && claims["iss"] == CLIENT_ID
             && claims["sub"] == CLIENT_ID
-            && claims["aud"] == *self.issuer
+            && claims["aud"] == audience
             && time("iat").is_some_and(|iat| iat <= now)
             && time("exp").is_some_and(|exp| exp > now)
             && !id.is_empty()

@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use jsonwebtoken::Algorithm;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     diagnostics::Section,
     problem::Fault,
-    secret::{RawSecret, SecretReader},
+    secret::{RawSecret, SecretReader, read_file},
     values::parse_name,
 };
 use oidc::{ClientAuth, ClientKey, KeyAuthentication};
@@ -23,12 +25,25 @@ pub(super) enum RawClientAuth {
     PrivateKeyJwt,
 }
 
+/// The algorithms of the keys that [`ClientKey`] reads.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) enum RawKeyAlgorithm {
+    RS256,
+    PS256,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
 /// The keys of `[oidc]` about the authentication of the client.
 pub(super) struct RawClientCredentials {
     pub(super) method: RawClientAuth,
     pub(super) secret: RawSecret,
     pub(super) key_file: Option<String>,
     pub(super) key_id: Option<String>,
+    pub(super) key_algorithm: Option<RawKeyAlgorithm>,
+    pub(super) certificate_file: Option<String>,
     pub(super) assertion_audience: Option<String>,
 }
 
@@ -52,6 +67,8 @@ impl RawClientCredentials {
         for (key, is_set) in [
             ("client_key_file", self.key_file.is_some()),
             ("client_key_id", self.key_id.is_some()),
+            ("client_key_algorithm", self.key_algorithm.is_some()),
+            ("client_certificate_file", self.certificate_file.is_some()),
             ("assertion_audience", self.assertion_audience.is_some()),
         ] {
             if is_set {
@@ -93,10 +110,50 @@ impl RawClientCredentials {
                     "create one with openssl genrsa 2048",
                 )
             })
-        })?;
+        });
+        let certificate = section.parse("client_certificate_file", self.certificate_file, |file| {
+            Ok((file.to_owned(), read_certificate(Path::new(file))?))
+        });
+        let mut key = key?;
+        if let Some(algorithm) = self.key_algorithm {
+            let signing = key.with_algorithm(algorithm.into()).map_err(|mismatch| {
+                let remedy = "remove client_key_algorithm, or create a key of its kind";
+                Fault::new(mismatch.to_string(), remedy)
+            });
+            key = section.keep("client_key_algorithm", signing)?;
+        }
+        if let Some((file, certificate)) = certificate {
+            let certified = key.with_certificate(&certificate).map_err(|mismatch| {
+                let remedy = "create one with openssl req -x509 -key and the file of the key";
+                Fault::new(format!("{file} is {mismatch}"), remedy)
+            });
+            key = section.keep("client_certificate_file", certified)?;
+        }
         Some(KeyAuthentication {
             key: Arc::new(key),
             audience,
         })
+    }
+}
+
+/// The first certificate of a PEM file.
+fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, Fault> {
+    CertificateDer::from_pem_slice(&read_file(path)?).map_err(|_| {
+        let what = format!("{} contains no certificate", path.display());
+        Fault::new(what, "write one into it as PEM")
+    })
+}
+
+// === impl RawKeyAlgorithm ===
+
+impl From<RawKeyAlgorithm> for Algorithm {
+    fn from(algorithm: RawKeyAlgorithm) -> Self {
+        match algorithm {
+            RawKeyAlgorithm::RS256 => Self::RS256,
+            RawKeyAlgorithm::PS256 => Self::PS256,
+            RawKeyAlgorithm::ES256 => Self::ES256,
+            RawKeyAlgorithm::ES384 => Self::ES384,
+            RawKeyAlgorithm::EdDSA => Self::EdDSA,
+        }
     }
 }
