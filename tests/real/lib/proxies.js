@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { accepts, run, temporaryDirectory, untilServes } from "./process.js";
+import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
 import { closeServer, tieSockets } from "./sockets.js";
 
 const page = new URL("../../../docs/proxies.md", import.meta.url);
@@ -108,6 +108,49 @@ export async function startProxy(language, site, change = (block) => block) {
   await writeFile(join(path, "config"), config);
   const proxy = await run(program, options, { env: { XDG_DATA_HOME: path, XDG_CONFIG_HOME: path, HOME: path } });
   await untilServes(proxy, () => accepts(site.public), { what: language });
+  return {
+    async stop() {
+      await proxy.stop();
+      await directory.remove();
+    },
+  };
+}
+
+/** What surrounds a block of the section on TURN; Debian's package loads the module of nginx. */
+const passthroughs = {
+  nginx: (block, path) => ({
+    command: ["nginx", "-p", path, "-c", join(path, "config")],
+    config: `load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+pid ${path}/nginx.pid;
+error_log stderr warn;
+events { worker_connections 512; }
+${block}`,
+  }),
+  haproxy: (block, path) => ({
+    command: ["haproxy", "-db", "-f", join(path, "config")],
+    config: `global\n    maxconn 200\n    nbthread 1\n\n${block}`,
+  }),
+};
+
+/**
+ * Starts a TCP proxy with the block of docs/proxies.md that tells the gateway and coturn apart by the names in TLS.
+ * @param {"nginx" | "haproxy"} language of the block
+ * @param {{public: number, gateway: number, coturn: number}} ports of the proxy, and of both behind it
+ */
+export async function startPassthrough(language, ports) {
+  const directory = await temporaryDirectory("passthrough");
+  const { path } = directory;
+  const block = (await documented(language, "TURN on the same port"))
+    .replace("listen 443;", `listen 127.0.0.1:${ports.public};`)
+    .replace("bind :443", `bind 127.0.0.1:${ports.public}`)
+    .replaceAll("127.0.0.1:8443", `127.0.0.1:${ports.gateway}`)
+    .replaceAll("127.0.0.1:5349", `127.0.0.1:${ports.coturn}`)
+    .replaceAll("127.0.0.1:5350", `127.0.0.1:${await freePort()}`);
+  const { command: [program, ...options], config } = passthroughs[language](block, path);
+  await writeFile(join(path, "config"), config);
+  const proxy = await run(program, options);
+  await untilServes(proxy, () => accepts(ports.public), { what: language });
   return {
     async stop() {
       await proxy.stop();
