@@ -24,6 +24,8 @@ def files():
         pair = {"tls.key": key.read_bytes(), "tls.crt": certificate.read_bytes()}
     return pair | {
         "jaas.key": pair["tls.key"],
+        "client.key": pair["tls.key"],
+        "client.crt": pair["tls.crt"],
         "session-key": base64.b64encode(secrets.token_bytes(32)),
         "client-secret": secrets.token_urlsafe(24).encode(),
         "firm-client-secret": secrets.token_urlsafe(24).encode(),

@@ -68,12 +68,15 @@ is another type in TOML. JSON's texts, numbers, truth values and lists of these 
 
 {{- $given := list
   (list "session" "key_file" $names.sessionKey)
-  (list "oidc" "client_secret_file" $names.clientSecret)
   (list "store" "url_file" $names.storeUrl)
   (list "jaas" "key_file" $names.jaasKey)
   (list "reservation" "secret_file" $names.reservationSecret) -}}
 {{- if not (dig "token" "key" nil $config) -}}
 {{- $given = append $given (list "token" "secret_file" $names.appSecret) -}}
+{{- end -}}
+{{- /* A client with a key has no secret. dig takes no list, in which each entry names its own file. */ -}}
+{{- if not (and (kindIs "map" $config.oidc) (eq (default "" (get $config.oidc "client_auth")) "private_key_jwt")) -}}
+{{- $given = append $given (list "oidc" "client_secret_file" $names.clientSecret) -}}
 {{- end -}}
 {{- range $given -}}
 {{- $section := index . 0 -}}
