@@ -457,7 +457,8 @@ async fn printed_in_front_of(jitsi: &url::Url, secret: &str) -> String {
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let mut printed = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
-        printed += &format!("{line}\n");
+        printed.push_str(&line);
+        printed.push('\n');
         if line.contains("Stop   Ctrl-C") {
             // The examination of the Jitsi ends before the signal is handled.
             let pid = i32::try_from(demo.id().unwrap()).unwrap();
