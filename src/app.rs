@@ -38,8 +38,15 @@ use proxy::{
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address is in use or does not belong to the machine, or a Unix socket cannot be made.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
+    #[error("`{key}` {problem}")]
+    Listen {
+        /// The option.
+        key: &'static str,
+        /// The fault, with its remedy where one is known.
+        problem: &'static str,
+        /// The address, and the error of the system call behind it.
+        source: ListenError,
+    },
     /// A socket that the service manager passed cannot be used.
     #[error(transparent)]
     Inherit(#[from] SocketActivationError),

@@ -4,11 +4,13 @@
 //! The configuration is also polled for changes, and a service manager is notified of each phase.
 
 mod config_watcher;
+#[cfg(feature = "demo")]
+mod jitsi_examination;
 mod systemd;
 
-#[cfg(feature = "demo")]
-use std::env;
 use std::future;
+#[cfg(feature = "demo")]
+use std::{env, io::Write as _};
 
 use anyhow::Context;
 use tokio::{
@@ -76,11 +78,21 @@ pub fn demo(jitsi: Option<ExternalJitsi>) -> anyhow::Result<()> {
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot install signal handlers")?;
         let (clock, random) = (Clock::system(), Random::system());
-        let parts = Demo::prepare(DemoPorts::Usual, jitsi, clock, random).await?;
+        let is_external = jitsi.is_some();
+        let parts = Demo::prepare(DemoPorts::Usual, jitsi, clock.clone(), random.clone()).await?;
         logs::init_with_audit_layer(&parts.config.log, parts.story(std::io::stderr))?;
         let gateway = app::start(&parts.config, StartOptions::default())?;
         parts.announce(&program, &mut std::io::stdout())?;
         let neighbours = tokio::spawn(parts.services.run(stop.clone()));
+        if is_external {
+            // The doctor's waits are bounded; a signal meanwhile is handled afterwards.
+            let examination = jitsi_examination::examine(&parts.config, &clock, &random);
+            if let Some(text) = Box::pin(examination).await {
+                let mut out = std::io::stdout();
+                out.write_all(text.as_bytes())?;
+                out.flush()?;
+            }
+        }
         serve_until_stopped(gateway, signals, None).await;
         stop.cancel();
         neighbours.await.context("a stand-in panicked")

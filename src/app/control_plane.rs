@@ -208,6 +208,7 @@ impl ControlPlane {
             store: Arc::clone(&self.store),
             journal: self.journal.clone(),
             probe: self.metrics.probe.clone(),
+            clock: handle.clock.clone(),
             insecure_switches: config.insecure_switches.clone(),
             placement: self.placement.clone(),
             asset_cache: self.asset_cache.clone(),

@@ -1,6 +1,6 @@
 //! The sockets of a gateway: bound first, served once all services exist.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 
 use super::{StartError, handle::GatewayHandle, settings};
 use config::Config;
@@ -10,7 +10,8 @@ use proxy::{
     limits::ConnectionCounts,
     reservation::{self, ReservationServer},
     server::{
-        BoundListener, InheritedSockets, ListenAddress, ListenerOptions, ListenerStop, SocketMode,
+        BoundListener, InheritedSockets, ListenAddress, ListenError, ListenerOptions, ListenerStop,
+        SocketMode,
     },
 };
 
@@ -44,14 +45,20 @@ impl Listeners {
         let server = &config.server;
         let reservation = config.reservation.as_ref();
         let http = server.http.as_ref();
-        let http = http.map(|address| sockets.listen("http", address, server.socket_mode));
-        let mut bind_tcp = |name, address: Option<SocketAddr>| {
+        let http = http.map(|address| {
+            let bound = sockets.listen("http", address, server.socket_mode);
+            bound.map_err(|error| unusable("listen.http", error))
+        });
+        let mut bind_tcp = |key, name, address: Option<SocketAddr>| {
             let bound = address.map(|address| sockets.listen_tcp(name, address));
-            bound.transpose()
+            bound.transpose().map_err(|error| unusable(key, error))
         };
-        let https = bind_tcp("https", server.https)?;
-        let reservation = bind_tcp("reservation", reservation.map(|settings| settings.listen))?;
-        let admin = sockets.listen("admin", &server.admin, SocketMode::OWNER)?;
+        let https = bind_tcp("listen.https", "https", server.https)?;
+        let reservation = reservation.map(|settings| settings.listen);
+        let reservation = bind_tcp("reservation.listen", "reservation", reservation)?;
+        let admin = sockets
+            .listen("admin", &server.admin, SocketMode::OWNER)
+            .map_err(|error| unusable("listen.admin", error))?;
         sockets.ensure_all_used()?;
         Ok(Self {
             http: http.transpose()?,
@@ -102,6 +109,31 @@ impl Listeners {
     }
 }
 
+/// The error of an option whose address cannot be bound.
+fn unusable(key: &'static str, source: ListenError) -> StartError {
+    let kind = match &source {
+        ListenError::Tcp { source, .. } => source.kind(),
+        _ => ErrorKind::Other,
+    };
+    let problem = match kind {
+        ErrorKind::AddrInUse => {
+            "has a port that another process uses; stop that one (`ss -ltnp` names it), or write another port"
+        }
+        ErrorKind::PermissionDenied => {
+            "has a port below 1024, which needs the capability CAP_NET_BIND_SERVICE, or a socket of systemd"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "has an address that this machine does not have; 0.0.0.0 is every IPv4 one, [::] every one"
+        }
+        _ => "cannot be opened",
+    };
+    StartError::Listen {
+        key,
+        problem,
+        source,
+    }
+}
+
 fn serve_reservations(
     listener: BoundListener,
     settings: &reservation::ReservationSettings,
@@ -120,5 +152,34 @@ fn control_stop(handle: &GatewayHandle) -> ListenerStop {
     ListenerStop {
         begins: handle.draining.clone(),
         closes: handle.stopped.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, net::TcpListener};
+
+    use super::*;
+
+    fn error_of(address: SocketAddr) -> StartError {
+        let error = BoundListener::bind_tcp(address).unwrap_err();
+        unusable("listen.https", error)
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_bound_is_reported_with_its_option_and_the_remedy() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = error_of(address);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("`listen.https` has a port that another process uses"),
+            "{text}"
+        );
+        let source = error.source().unwrap().to_string();
+        assert_eq!(source, format!("cannot listen on {address}"));
+        // 192.0.2.0/24 is for documentation (RFC 5737) and not local.
+        let text = error_of("192.0.2.1:0".parse().unwrap()).to_string();
+        assert!(text.contains("this machine does not have"), "{text}");
     }
 }

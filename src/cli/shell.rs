@@ -53,6 +53,8 @@ const NAME: &str = "jitsi-auth-gateway";
 
 #[cfg(test)]
 mod tests {
+    use setup::{Platform, Provider, RoomEntry};
+
     use super::*;
 
     #[test]
@@ -90,8 +92,33 @@ mod tests {
             let mut text = Vec::new();
             completions(shell, &mut text).unwrap();
             let text = String::from_utf8(text).unwrap();
-            for expected in ["healthcheck", "from-env", "moderators", "pocket-id", "json"] {
+            for expected in ["healthcheck", "from-env", "moderators", "json"] {
                 assert!(text.contains(expected), "{shell}: {expected}");
+            }
+        }
+    }
+
+    /// Each shell has all words of an option in one list, in the order of the question.
+    #[test]
+    fn completions_of_init_have_the_words_of_its_questions() {
+        let platforms = Platform::ALL.map(Platform::name).to_vec();
+        let providers: Vec<_> = Provider::all().map(Provider::name).collect();
+        let entries = RoomEntry::ALL.map(RoomEntry::name).to_vec();
+        for (shell, before, between, after) in [
+            (Shell::Bash, "-W \"", " ", "\""),
+            (Shell::Zsh, ":(", " ", ")"),
+            (Shell::Fish, "-a \"", "\\t''\n", "\\t''\""),
+        ] {
+            let mut text = Vec::new();
+            completions(shell, &mut text).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            for words in [&platforms, &providers, &entries] {
+                let list = format!("{before}{}{after}", words.join(between));
+                let lines = text.lines();
+                let lines = lines
+                    .filter(|line| line.contains(words[0]))
+                    .collect::<Vec<_>>();
+                assert!(text.contains(&list), "{shell}: {list}: {lines:#?}");
             }
         }
     }

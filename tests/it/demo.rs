@@ -9,7 +9,11 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, process::Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+    process::Command,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Error, Message, client::IntoClientRequest},
@@ -305,6 +309,20 @@ async fn the_rooms_show_what_they_are_announced_for() {
     );
 
     let link = setup.announced_line("/school-algebra?jwt=").to_owned();
+    // The address without the token is not an invitation.
+    let address = link.split('?').next().unwrap();
+    let mut stranger = TestBrowser::trusting(setup.authorities.clone());
+    let page = stranger.get(address).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.body);
+    assert!(
+        page.body.contains("You cannot enter this room"),
+        "{}",
+        page.body
+    );
+    let refused = setup
+        .connect(stranger.cookie("localhost"), "school-algebra")
+        .await;
+    assert!(matches!(refused, Err(Error::Http(_))), "{refused:?}");
     let mut teacher = TestBrowser::trusting(setup.authorities.clone());
     let page = teacher.get(&link).await;
     let room = match page.status {
@@ -394,9 +412,10 @@ async fn the_overview_lists_people_ends_sessions_and_judges_earlier_tokens() {
     setup.running.stop(CancellationToken::new()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_jitsi_that_runs_already_gets_tokens_with_its_secret() {
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A Jitsi with a secret of its own; it stops with the guard.
+async fn start_jitsi() -> (url::Url, tokio_util::sync::DropGuard) {
     let rules = ProsodyRules {
         keys: ProsodyKeys::Secret {
             algorithm: Algorithm::HS256,
@@ -414,10 +433,65 @@ async fn a_jitsi_that_runs_already_gets_tokens_with_its_secret() {
     let (clock, random) = (Clock::system(), Random::system());
     let jitsi = meeting::DevMeeting::bind(([127, 0, 0, 1], 0).into(), settings, clock, random);
     let jitsi = jitsi.await.unwrap();
-    let url: url::Url = format!("http://{}", jitsi.address()).parse().unwrap();
+    let url = format!("http://{}", jitsi.address()).parse().unwrap();
     let stop = CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    tokio::spawn(jitsi.run(stop));
+    tokio::spawn(jitsi.run(stop.clone()));
+    (url, stop.drop_guard())
+}
+
+/// Runs `demo --jitsi` with a secret until it is ready; returns its standard output.
+async fn printed_in_front_of(jitsi: &url::Url, secret: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("prosody.secret");
+    std::fs::write(&file, secret).unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_jitsi-auth-gateway"))
+        .args(["demo", "--jitsi", jitsi.as_str(), "--xmpp", jitsi.as_str()])
+        .args(["--xmpp-domain", "meet.localhost", "--app-id", "their-app"])
+        .arg("--app-secret-file")
+        .arg(&file)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut printed = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        printed.push_str(&line);
+        printed.push('\n');
+        if line.contains("Stop   Ctrl-C") {
+            // The examination of the Jitsi ends before the signal is handled.
+            let pid = i32::try_from(demo.id().unwrap()).unwrap();
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        }
+    }
+    assert!(demo.wait().await.unwrap().success(), "{printed}");
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_secret_is_reported_at_the_start_with_the_option_to_change() {
+    let (url, _stop) = start_jitsi().await;
+    let printed = printed_in_front_of(&url, "another secret than the one that Prosody has").await;
+    let (_, block) = printed.split_once("  Wrong  ").expect(&printed);
+    for expected in [
+        "People cannot enter the rooms of this Jitsi yet.",
+        "Invalid signature",
+        "Prosody verifies tokens with another secret",
+        "the same as the content of --app-secret-file",
+        "start it again",
+    ] {
+        assert!(block.contains(expected), "{expected}: {block}");
+    }
+    assert!(!block.contains("token.secret_file"), "{block}");
+    let printed = printed_in_front_of(&url, SECRET).await;
+    assert!(!printed.contains("  Wrong  "), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jitsi_that_runs_already_gets_tokens_with_its_secret() {
+    let (url, _stop) = start_jitsi().await;
     let external = ExternalJitsi {
         web: url.clone(),
         xmpp: url.clone(),

@@ -104,6 +104,9 @@ fn the_table_of_languages_is_that_of_their_files() {
     });
     let described: BTreeSet<_> = described.collect();
     assert_eq!(listed, described);
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let count = format!("[{} languages](docs/pages.md)", described.len());
+    assert!(readme.contains(&count), "README.md lacks {count}");
 }
 
 /// The text of a link such as `[`name`](../tests/it/x.rs)` occurs in the file: a test, a type, or

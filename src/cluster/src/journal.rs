@@ -62,13 +62,13 @@ pub struct JournalError {
 pub enum OpenJournalError {
     /// The directory cannot be created, opened or locked.
     #[error(
-        "`store.directory`: {path} cannot be used: {source}; it has to be a directory of the gateway's user"
+        "`store.directory`: {path} cannot be used: {error}; it has to be a directory of the gateway's user"
     )]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. The text has it, so it is not the source of a chain.
+        error: io::Error,
     },
     /// Another process has the lock.
     #[error(
@@ -76,12 +76,12 @@ pub enum OpenJournalError {
     )]
     InUse(PathBuf),
     /// The file cannot be read.
-    #[error("`store.directory`: {path} cannot be read: {source}")]
+    #[error("`store.directory`: {path} cannot be read: {error}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. The text has it, so it is not the source of a chain.
+        error: io::Error,
     },
     /// The file is not as it was written.
     #[error(
@@ -102,6 +102,8 @@ pub enum OpenJournalError {
 /// Whether the journal is written; shared with its thread.
 #[derive(Debug)]
 pub(crate) struct JournalState {
+    /// `store.directory`.
+    directory: PathBuf,
     failure: ArcSwapOption<String>,
     metrics: JournalMetrics,
 }
@@ -153,6 +155,7 @@ impl Journal {
         clock: Clock,
     ) -> io::Result<Self> {
         let state = Arc::new(JournalState {
+            directory: medium.directory().to_owned(),
             failure: ArcSwapOption::empty(),
             metrics,
         });
@@ -214,7 +217,9 @@ impl JournalState {
     fn fail(&self, error: &io::Error) -> bool {
         self.metrics.ready.set(0);
         self.metrics.failures.inc();
-        let reason = Some(Arc::new(error.to_string()));
+        let directory = self.directory.display();
+        let reason = format!("{error}, in `store.directory`, {directory}");
+        let reason = Some(Arc::new(reason));
         self.failure.swap(reason).is_none()
     }
 

@@ -118,3 +118,6 @@ fn printable(text: &str) -> Box<str> {
     };
     text.chars().map(shown).collect()
 }
+
+#[cfg(test)]
+mod tests;

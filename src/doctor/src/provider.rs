@@ -140,6 +140,12 @@ fn without_tags(html: &str) -> String {
     let body = html.split_once("<body").map_or(html, |(_, body)| body);
     let mut text = String::new();
     let mut inside = html.len() != body.len();
+    // The tag of the body may be absent, and styles and scripts may stand anywhere.
+    let body = UNSEEN_ELEMENTS
+        .iter()
+        .fold(body.to_owned(), |body, element| {
+            without_element(&body, element)
+        });
     for c in body.chars() {
         match c {
             '<' => inside = true,
@@ -154,6 +160,26 @@ fn without_tags(html: &str) -> String {
     text
 }
 
+/// Removes an element with its content, up to the end of the page if it is not closed.
+fn without_element(html: &str, (begin, end): &(&str, &str)) -> String {
+    let lower = html.to_ascii_lowercase();
+    let mut kept = String::with_capacity(html.len());
+    let mut position = 0;
+    while let Some(start) = lower[position..].find(begin) {
+        kept.push_str(&html[position..position + start]);
+        let content = position + start + begin.len();
+        match lower[content..].find(end) {
+            Some(length) => position = content + length + end.len(),
+            None => return kept,
+        }
+    }
+    kept.push_str(&html[position..]);
+    kept
+}
+
+/// The elements that browsers do not show.
+const UNSEEN_ELEMENTS: [(&str, &str); 2] = [("<style", "</style>"), ("<script", "</script>")];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,5 +190,8 @@ mod tests {
         let page = "<head><style>p { color: red }</style></head><body class=x><p>Invalid <b>id</b></p></body>";
         assert_eq!(single_line(&without_tags(page)), "Invalid id");
         assert_eq!(single_line(&without_tags("plain")), "plain");
+        let page = "<title>Error</title><STYLE nonce=x>a > b { }</Style><script>f('<p>')</script>\
+                    <h1>Invalid ü</h1><script>open";
+        assert_eq!(single_line(&without_tags(page)), "Error Invalid ü");
     }
 }

@@ -262,7 +262,7 @@ fn evaluate_key(
             ),
             "the running gateway has other keys than this configuration: reload every \
              replica (SIGHUP); then set JWT_ASAP_KEYSERVER=<public_url>/_gateway/asap in \
-             .env",
+             .env (asap_key_server in prosody.cfg.lua)",
         ))
 }
 

@@ -94,7 +94,7 @@ pub(super) const PROSODY: ServerHints = ServerHints {
 pub(super) const JICOFO: ServerHints = ServerHints {
     server: "Jicofo's HTTP port",
     key: "--jicofo",
-    other_side: "jicofo.rest.enabled (JICOFO_ENABLE_REST=1 in .env) opens port 8888",
+    other_side: "jicofo.rest.enabled in jicofo.conf (JICOFO_ENABLE_REST=1 in .env) opens port 8888",
 };
 
 /// Jicofo's HTTP port, for conference requests.
@@ -107,8 +107,8 @@ pub(super) const UPSTREAM_JICOFO: ServerHints = ServerHints {
 pub(super) const WEB: ServerHints = ServerHints {
     server: "Jitsi's web server",
     key: "upstream.web",
-    other_side: "Docker's container listens at web:80 (with DISABLE_HTTPS=1), jitsi-helm's at \
-                 <release>-web:80",
+    other_side: "Docker's container listens at web:8000 (web:80 before stable-11146), jitsi-helm's at \
+                 <release>-web:80, Debian's nginx where its site file says (docs/debian.md: 127.0.0.1:8000)",
 };
 
 /// A server of a location.

@@ -137,7 +137,7 @@ fn evaluate_config(config_js: &ConfigJs, expected: &Expected<'_>) -> Result<(), 
             .with_exchange(expected.sent, format!("hosts.domain = {found:?}"))
             .with_remedy(
                 format!("clients log in at {found}, but tokens are issued for {domain}"),
-                "make XMPP_DOMAIN in .env and upstream.xmpp_domain the same",
+                "make XMPP_DOMAIN in .env (hosts.domain in Debian's config.js) and upstream.xmpp_domain the same",
             ));
     }
     let request = &config_js.conference_request;
@@ -162,7 +162,8 @@ fn evaluate_address(key: &str, address: &str, expected: &Expected<'_>) -> Result
         return Ok(());
     }
     let remedy = format!(
-        "set PUBLIC_URL={} in .env (publicURL in jitsi-helm), without quotes",
+        "set PUBLIC_URL={} in .env (publicURL in jitsi-helm), without quotes; on Debian correct bosh and \
+         websocket in /etc/jitsi/meet/*-config.js",
         expected.origin
     );
     let found = |kind, meaning: &str| {

@@ -185,7 +185,8 @@ fn guests_need_more(domain: &str, offered: &[String]) -> Finding {
         .with_remedy(
             "guests have neither a token nor a password, and this domain does not take them",
             "remove guests.xmpp_domain, so that guests have tokens; or set it to the domain with \
-             authentication = \"jitsi-anonymous\" (XMPP_GUEST_DOMAIN in .env)",
+             authentication = \"jitsi-anonymous\" (XMPP_GUEST_DOMAIN in .env, VirtualHost in \
+             prosody.cfg.lua)",
         )
 }
 
@@ -199,7 +200,7 @@ fn rooms_elsewhere(muc: &str, main: &str) -> Finding {
             "the gateway holds guests without a token to rooms below upstream.xmpp_domain, and \
              ends their connections elsewhere",
             "remove guests.xmpp_domain, so that guests have tokens; or rename the component of \
-             rooms (XMPP_MUC_DOMAIN in .env)",
+             rooms (XMPP_MUC_DOMAIN in .env, Component in prosody.cfg.lua)",
         )
 }
 
@@ -212,7 +213,7 @@ fn missing_recorder_domain(domain: &str) -> Finding {
         .with_remedy(
             "recorders may log in only at a domain that Prosody does not have",
             "set listen.recorder_domains to the domain of their accounts (XMPP_HIDDEN_DOMAIN in \
-             .env, which needs ENABLE_RECORDING=1; recorder.<domain> in Jibri's own guide)",
+             .env, which needs ENABLE_RECORDING=1; VirtualHost in prosody.cfg.lua, recorder.<domain> in Jibri's own guide)",
         )
 }
 
@@ -241,7 +242,7 @@ fn page_hides_another(hidden: &str, domains: &[String]) -> Finding {
         .with_remedy(
             "Jitsi's page shows recorders of the gateway's domains as people, or recorders use the \
              page's domain and the gateway ends their connections",
-            "make hiddenDomain (XMPP_HIDDEN_DOMAIN in .env, alike for web and Prosody) and \
+            "make hiddenDomain (XMPP_HIDDEN_DOMAIN in .env, the VirtualHost in prosody.cfg.lua; alike for web and Prosody) and \
              listen.recorder_domains the same",
         )
 }

@@ -217,20 +217,28 @@ impl ProviderCache {
         Ok(())
     }
 
+    /// Logs a failure unless the attempt before had the same: an outage of an hour has 120 attempts.
     fn record_failure(&self, error: &RefreshError) {
         let reason = error_chain(error);
+        let status = if self.status.load().is_usable() {
+            ProviderStatus::Stale {
+                reason: reason.clone(),
+            }
+        } else {
+            ProviderStatus::NeverReached {
+                reason: reason.clone(),
+            }
+        };
+        let status = Arc::new(status);
+        if self.status.swap(Arc::clone(&status)) == status {
+            return;
+        }
         warn!(
             provider = self.settings.provider_id(),
             issuer = self.settings.issuer,
             error = %reason,
             "provider discovery failed"
         );
-        let status = if self.status.load().is_usable() {
-            ProviderStatus::Stale { reason }
-        } else {
-            ProviderStatus::NeverReached { reason }
-        };
-        self.status.store(Arc::new(status));
     }
 
     /// A snapshot newer than `old`: one that another task stored meanwhile, or the result of a

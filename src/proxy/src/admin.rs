@@ -30,7 +30,7 @@ use cluster::{
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use model::headers::PeerAddr;
+use model::{clock::Clock, headers::PeerAddr};
 use observe::metrics::{ControlMetrics, Metrics, OPENMETRICS, ProbeMetrics};
 use oidc::{ProviderStatus, RelyingParties};
 use prometheus_client::metrics::gauge::Gauge;
@@ -62,6 +62,8 @@ pub struct AdminServer {
     pub journal: Option<Journal>,
     /// Outcomes of the periodic login at Prosody.
     pub probe: ProbeMetrics,
+    /// The clock of the certificates' validity.
+    pub clock: Clock,
     /// Names of the `insecure_*` options that are set.
     pub insecure_switches: Vec<&'static str>,
     /// Shards; `None` without a Jitsi.

@@ -232,6 +232,7 @@ fn refuse(
     context: RequestContext,
 ) -> Response<Body> {
     worker.state.proxy_warnings.failed(failure, &context);
+    worker.limit_warnings.failed(failure, &context);
     audit::failed(failure, label, &context, || {
         worker.state.audit_quota.permit_refused_token(&context)
     });

@@ -104,6 +104,56 @@ impl ProxyWarnings {
     }
 }
 
+/// Names the option of a limit that refuses requests: at most once a minute for each limit and worker. The metrics
+/// have the numbers.
+#[derive(Debug)]
+pub(crate) struct LimitWarnings {
+    requests: LineLimit,
+    sign_ins: LineLimit,
+    streams: LineLimit,
+    clock: Clock,
+}
+
+// === impl LimitWarnings ===
+
+impl LimitWarnings {
+    pub(crate) fn new(clock: Clock) -> Self {
+        let [requests, sign_ins, streams] = std::array::from_fn(|_| LineLimit::new(1, 1));
+        Self {
+            requests,
+            sign_ins,
+            streams,
+            clock,
+        }
+    }
+
+    /// A request failed; only those that an option of `[limits]` refuses are logged.
+    pub(crate) fn failed(&self, failure: &RequestError, context: &RequestContext) {
+        let (lines, limit, remedy) = match failure {
+            RequestError::Context(ContextError::TooManyRequests) => (
+                &self.requests,
+                LimitKind::Requests,
+                "limits.requests_per_minute, or listen.trusted_proxies if this is a proxy",
+            ),
+            RequestError::Context(ContextError::TooManySignIns) => (
+                &self.sign_ins,
+                LimitKind::SignIns,
+                "limits.sign_ins_per_minute, or listen.trusted_proxies if this is a proxy",
+            ),
+            RequestError::Signalling(SignallingError::TooManyStreams) => (
+                &self.streams,
+                LimitKind::Streams,
+                "limits.streams_per_session, or limits.connections_per_address for all sessions of an address",
+            ),
+            _ => return,
+        };
+        if let Some(suppressed) = lines.permit(context.client.ip(), self.clock.now()) {
+            let limit = limit.as_str();
+            warn!(limit, client.addr = %context.client, suppressed, remedy, "refused a request");
+        }
+    }
+}
+
 /// Starts the span of a request, if requests are traced. A trace context counts only from a trusted
 /// proxy.
 pub(crate) fn begin_span<B>(

@@ -18,6 +18,7 @@ use crate::{
     connections::{AdmissionScope, CloseReason, ConnectionRegistry},
     credentials::Intent,
     endpoints::events::Listeners,
+    instrumentation::LimitWarnings,
     limits::{ClientShares, RequestRates},
     locations::LocationPools,
     request_context::{ContextError, RequestId},
@@ -40,6 +41,7 @@ pub struct Worker {
     pub(crate) opened_sessions: OpenedSessions,
     pub(crate) bosh_bodies: BodyBudget,
     pub(crate) rates: RequestRates,
+    pub(crate) limit_warnings: LimitWarnings,
     pub(crate) web_shares: ClientShares,
     pub(crate) renewal: SessionRenewal,
     pub(crate) metrics: Arc<WorkerMetrics>,
@@ -66,6 +68,7 @@ impl Worker {
             opened_sessions: OpenedSessions::default(),
             bosh_bodies: BodyBudget::default(),
             rates: state.limits.request_rates(),
+            limit_warnings: LimitWarnings::new(state.clock.clone()),
             web_shares: ClientShares::of(state.limits.upstream_connections),
             renewal: SessionRenewal {
                 authenticator: Arc::clone(&state.authenticator),

@@ -52,6 +52,37 @@ fn unusual_certificates_are_valid_and_warned_of() {
     }
 }
 
+#[test]
+fn a_public_address_is_among_the_addresses_of_the_certificate() {
+    let place = Workplace::new();
+    let key = KeyPair::generate().unwrap();
+    let names = ["192.0.2.7".to_owned(), "2001:db8::7".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap();
+    place.private("ip.crt", &certificate.self_signed(&key).unwrap().pem());
+    place.private("ip.key", &key.serialize_pem());
+    let listen = r#"http = "127.0.0.1:8080""#;
+    let tls = "https = \"127.0.0.1:8443\"\n[tls]\ncertificate = \"ip.crt\"\nkey = \"ip.key\"";
+    place.change(listen, &format!("{listen}\n{tls}"));
+    for (host, expected) in [
+        ("192.0.2.7", ""),
+        ("[2001:db8::7]", ""),
+        (
+            "192.0.2.8",
+            "warning: tls: no certificate is for 192.0.2.8, the host of public_url, but for 192.0.2.7, 2001:db8::7; \
+             browsers refuse it\n",
+        ),
+    ] {
+        let public_url = format!("https://{host}");
+        let variables = [
+            ("GATEWAY__STORE__DIRECTORY", "state"),
+            ("GATEWAY__PUBLIC_URL", public_url.as_str()),
+        ];
+        let output = place.run(&["check"], &variables);
+        assert_eq!(output.status.code(), Some(0), "{host}: {output:?}");
+        assert_eq!(text(&output.stderr), expected, "{host}");
+    }
+}
+
 /// The limits of times and the forms of chains are in `certificate_chain.rs`.
 #[test]
 fn an_expired_certificate_and_an_incomplete_chain_are_warned_of() {

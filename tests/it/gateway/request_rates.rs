@@ -11,6 +11,7 @@ use url::Url;
 use crate::support::{
     asset_server::{AssetServer, Script},
     browser::{Browser, Page},
+    logs::Logs,
     site::{ORIGIN, Site, SiteOptions},
 };
 
@@ -36,6 +37,7 @@ async fn counted(site: &Site, limit: &str) -> bool {
 
 #[tokio::test]
 async fn an_address_with_too_many_requests_keeps_its_meetings() {
+    let logs = Logs::keep();
     let site = site("requests_per_minute = 20", "").await;
     let mut max = site.signed_in("max").await;
     let socket = max.socket("room=x").await.unwrap();
@@ -53,6 +55,15 @@ async fn an_address_with_too_many_requests_keeps_its_meetings() {
         limited.text()
     );
     assert!(counted(&site, "requests_per_address").await);
+    // Another refusal within the minute writes no line.
+    let page = max.navigate("/_gateway/signed-out").await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
+    let lines = logs.lines_with("limit=\"requests_per_address\" client.addr=127.0.0.1 ");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(
+        lines[0].contains("remedy=\"limits.requests_per_minute"),
+        "{lines:?}"
+    );
     // Streams are not requests for pages.
     assert!(max.socket("room=y").await.is_ok());
     drop(socket);

@@ -12,7 +12,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::support::site::Site;
+use crate::support::site::{Site, SiteOptions};
+use model::clock::{Clock, Timestamp};
 
 async fn connect(
     site: &Site,
@@ -117,3 +118,20 @@ async fn browsers_may_open_web_sockets_by_either_http() {
 }
 
 const ENABLE_CONNECT_PROTOCOL: u16 = 8;
+
+#[tokio::test]
+async fn an_expired_certificate_is_a_reason_in_readyz() {
+    let before = Site::start().await.ready().await;
+    let (_, body) = before.readiness().await;
+    assert!(!body.to_string().contains("expired"), "{body}");
+    // The certificate of the tests is valid until 4096-01-01T00:00:00Z.
+    let (clock, control) = Clock::manual(Timestamp::from_unix(67_090_118_401));
+    let site = Site::with(SiteOptions::default().clock(clock, control)).await;
+    let site = site.ready().await;
+    let (status, body) = site.readiness().await;
+    assert_eq!(status, StatusCode::OK);
+    let expected =
+        "the certificate for meet.example.org expired at 4096-01-01T00:00:00Z; browsers refuse it";
+    let reasons = body["reasons"].as_array().unwrap();
+    assert!(reasons.iter().any(|reason| reason == expected), "{body}");
+}

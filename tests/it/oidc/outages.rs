@@ -8,7 +8,7 @@ use oidc::{LogoutTokenError, ProviderStatus, TokenError};
 use serde_json::json;
 
 use super::Pair;
-use crate::support::{provider_fault::ProviderFault, signing_key::SigningKey};
+use crate::support::{logs::Logs, provider_fault::ProviderFault, signing_key::SigningKey};
 
 #[tokio::test]
 async fn a_provider_that_is_down_at_startup_is_used_once_it_is_up() {
@@ -21,6 +21,26 @@ async fn a_provider_that_is_down_at_startup_is_used_once_it_is_up() {
     pair.provider.behaviour().fault = ProviderFault::None;
     let pair = pair.ready().await;
     pair.sign_in().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lasting_outage_is_logged_once() {
+    let logs = Logs::keep();
+    let pair = Pair::start(ProviderFault::Down).await;
+    let requests = || pair.provider.behaviour().requests.values().sum::<usize>();
+    // The failure before the last attempt is logged by now.
+    let attempts = async {
+        while requests() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), attempts).await;
+    assert!(in_time.is_ok(), "{} attempts", requests());
+    let lines = logs.lines_with("provider discovery failed");
+    let issuer = format!("issuer=\"{}\"", pair.provider.issuer());
+    let own: Vec<_> = lines.iter().filter(|line| line.contains(&issuer)).collect();
+    let warnings = own.iter().filter(|line| line.contains(" WARN "));
+    assert_eq!(warnings.count(), 1, "{own:#?}");
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ function settingsOf(variables) {
 /** Variables of the web server and Jicofo, and those whose values every Prosody of the tests has. */
 const ofOthers = [
   "HTTP_PORT", "HTTPS_PORT", "DISABLE_HTTPS", "ENABLE_HTTP_REDIRECT", "ENABLE_LETSENCRYPT", "ENABLE_XMPP_WEBSOCKET",
+  "JVB_PREFER_SCTP",
   "PUBLIC_URL", "ENABLE_AUTH",
   "AUTH_TYPE", "JICOFO_ENABLE_AUTH", "ENABLE_AUTO_OWNER", "JWT_ACCEPTED_ISSUERS", "XMPP_MUC_MODULES",
   "PROSODY_TRUSTED_PROXIES",

@@ -38,9 +38,9 @@ struct Appended {
 impl Disk {
     /// Locks a directory, which is created if it is missing, and reads the file in it.
     pub(super) fn open(directory: &Path) -> Result<(Self, Replay), OpenJournalError> {
-        let unusable = |source| OpenJournalError::Directory {
+        let unusable = |error| OpenJournalError::Directory {
             path: directory.to_owned(),
-            source,
+            error,
         };
         DirBuilder::new()
             .recursive(true)
@@ -50,14 +50,14 @@ impl Disk {
         let lock = File::open(directory).map_err(unusable)?;
         acquire(&lock, LOCK_TIMEOUT).map_err(|error| match error {
             TryLockError::WouldBlock => OpenJournalError::InUse(directory.to_owned()),
-            TryLockError::Error(source) => unusable(source),
+            TryLockError::Error(error) => unusable(error),
         })?;
         let path = directory.join(FILE);
         let content = match fs::read(&path) {
             Ok(content) => content,
             // A new deployment, or one that had no directory before.
             Err(error) if error.kind() == io::ErrorKind::NotFound => HEADER.to_vec(),
-            Err(source) => return Err(OpenJournalError::Unreadable { path, source }),
+            Err(error) => return Err(OpenJournalError::Unreadable { path, error }),
         };
         let replay = ledger::replay(&content)
             .map_err(|damage| OpenJournalError::Damaged { path, damage })?;
@@ -90,6 +90,10 @@ impl Disk {
 }
 
 impl Medium for Disk {
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let Some(Appended { file, length }) = &mut self.file else {
             return Err(io::Error::other("the file has to be written anew"));

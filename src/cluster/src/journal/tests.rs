@@ -44,6 +44,10 @@ impl FakeDisk {
 }
 
 impl Medium for FakeDisk {
+    fn directory(&self) -> &Path {
+        Path::new("/srv/state")
+    }
+
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let mut content = self.0.content.lock().unwrap();
         self.0.appended.fetch_add(1, Ordering::SeqCst);
@@ -117,7 +121,11 @@ async fn a_full_disk_refuses_commits_and_gets_them_when_it_has_room() {
         let refused = commit(&journal, key).await.unwrap_err().to_string();
         assert!(refused.contains("no storage space"), "{refused}");
     }
-    assert!(journal.failure().is_some());
+    let failure = journal.failure().unwrap().to_string();
+    assert!(
+        failure.ends_with(", in `store.directory`, /srv/state"),
+        "{failure}"
+    );
     assert_eq!(metrics.ready.get(), 0);
     // What was on disk stays readable.
     let content = disk.0.content.lock().unwrap().clone();
@@ -127,6 +135,19 @@ async fn a_full_disk_refuses_commits_and_gets_them_when_it_has_room() {
     drop(journal);
     until(|| disk.facts() == 4).await;
     assert_eq!(metrics.ready.get(), 1);
+}
+
+#[test]
+fn an_unusable_directory_is_reported_once() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("file").join("state");
+    fs::write(parent.path().join("file"), "").unwrap();
+    let error = Journal::open(&directory, JournalMetrics::default(), clock()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("`store.directory`: "), "{text}");
+    assert!(text.contains("Not a directory"), "{text}");
+    // The causes of an error are printed behind it.
+    assert!(std::error::Error::source(&error).is_none());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    path::Path,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -21,6 +22,9 @@ use super::{
 
 /// Where the lines go.
 pub(super) trait Medium: Send + 'static {
+    /// The directory that errors name.
+    fn directory(&self) -> &Path;
+
     /// Appends lines and waits until they are on disk.
     fn append(&mut self, lines: &[u8]) -> io::Result<()>;
 
@@ -156,6 +160,7 @@ impl<M: Medium> Writer<M> {
         if self.state.fail(error) {
             warn!(
                 %error,
+                directory = %self.medium.directory().display(),
                 "the journal of revocations cannot be written: a restart would forget what is revoked now; \
                  uses of counted links are refused"
             );

@@ -200,10 +200,13 @@ impl CheckedTls {
         };
         let mut leaves = self.chains.iter().filter_map(CertificateChain::leaf);
         if self.acme.is_none() && !leaves.clone().any(|leaf| leaf.is_for(host)) {
-            let all = leaves.by_ref().flat_map(|leaf| &leaf.dns_names);
-            let mut all: Vec<_> = all.map(String::as_str).collect();
+            let all = leaves.by_ref().flat_map(|leaf| {
+                let addresses = leaf.addresses.iter().map(ToString::to_string);
+                leaf.dns_names.iter().cloned().chain(addresses)
+            });
+            let mut all: Vec<_> = all.collect();
             if all.is_empty() {
-                all.push("no DNS name");
+                all.push("no name".to_owned());
             }
             let all = all.join(", ");
             warnings.push(format!(

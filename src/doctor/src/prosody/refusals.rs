@@ -52,7 +52,7 @@ pub(super) fn valid_token_unanswered(error: &BoshError) -> Finding {
                 "the token module failed while it verified the token; with cache_keys_url alone \
                  that is an unknown key id",
                 "look for a Lua error in Prosody's log; set JWT_ASAP_KEYSERVER in .env \
-                 (asap_key_server) to <public_url>/_gateway/asap beside cache_keys_url",
+                 (asap_key_server in prosody.cfg.lua) to <public_url>/_gateway/asap beside cache_keys_url",
             ),
     }
 }
@@ -139,7 +139,10 @@ const REASONS: &[Reason] = &[
         text: "invalid issuer",
         kind: FindingKind::TokenIssuer,
         meaning: "Prosody accepts other issuers than the gateway's",
-        remedy: Remedy::Fixed("set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env to token.app_id"),
+        remedy: Remedy::Fixed(
+            "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env (prosody.extraEnvs in jitsi-helm; \
+             app_id, asap_accepted_issuers in prosody.cfg.lua) to token.app_id",
+        ),
     },
     Reason {
         text: "aud' claim",
@@ -154,7 +157,10 @@ const REASONS: &[Reason] = &[
         text: "invalid audience",
         kind: FindingKind::TokenAudience,
         meaning: "Prosody accepts other audiences than the one in the gateway's tokens",
-        remedy: Remedy::Fixed("set JWT_ACCEPTED_AUDIENCES in .env to token.audience"),
+        remedy: Remedy::Fixed(
+            "set JWT_ACCEPTED_AUDIENCES in .env (prosody.extraEnvs in jitsi-helm, \
+             asap_accepted_audiences in prosody.cfg.lua) to token.audience",
+        ),
     },
     Reason {
         text: "not acceptable by",

@@ -140,7 +140,7 @@ fn tenants_not_compared() -> Finding {
             "token.domain_verification says that Prosody compares tenants, and it does not: rules \
              of one tenant hold in no other",
             "set JWT_ENABLE_DOMAIN_VERIFICATION=true in .env (enable_domain_verification = true in \
-             the VirtualHost of upstream.xmpp_domain; in the rooms' component it has no effect), and \
+             the VirtualHost of upstream.xmpp_domain in prosody.cfg.lua; in the rooms' component it has no effect), and \
              name the recorders' domain in token_verification_allowlist",
         )
 }
@@ -169,8 +169,8 @@ fn guests_refused(domain: &str, refusal: &Refusal) -> Finding {
         .with_remedy(
             "the gateway sends guests to this domain without a token, and Prosody's domain \
              verification refuses every room without one",
-            "remove guests.xmpp_domain, so that guests have tokens, and set ENABLE_GUESTS=0 in .env. \
-             If guests need the domain, name it in token_verification_allowlist \
+            "remove guests.xmpp_domain, so that guests have tokens, and set ENABLE_GUESTS=0 in .env \
+             (remove the VirtualHost from prosody.cfg.lua). If guests need the domain, name it in token_verification_allowlist \
              (XMPP_MUC_CONFIGURATION), and make Prosody reachable by the gateway only",
         )
 }
@@ -196,7 +196,7 @@ fn recorder_refused(domain: &str, refusal: &Refusal) -> Finding {
             .with_remedy(
                 "Prosody does not have this account, or it has another password",
                 "compare JIBRI_RECORDER_USER and JIBRI_RECORDER_PASSWORD in .env of Jibri and \
-                 Prosody with the file of --recorder",
+                 Prosody (call-login in jibri.conf, and prosodyctl) with the file of --recorder",
             );
     }
     Finding::error(FindingKind::RecorderRefused)

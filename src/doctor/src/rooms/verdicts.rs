@@ -34,7 +34,7 @@ pub(super) fn jicofo(address: &str, reply: Result<Element, BoshError>) -> Result
         "not-authorized" | "not-allowed" => found(FindingKind::JicofoUnauthorized, got)
             .with_remedy(
                 "Jicofo does not accept users that logged in with a token",
-                "set JICOFO_ENABLE_AUTH=0 in .env, or make Jicofo's login domain XMPP_DOMAIN",
+                "set JICOFO_ENABLE_AUTH=0 in .env (jicofo.authentication.enabled in jicofo.conf), or make Jicofo's login domain XMPP_DOMAIN",
             ),
         "remote-server-not-found" | "item-not-found" => found(FindingKind::JicofoAddress, got)
             .with_remedy(
@@ -92,7 +92,7 @@ pub(super) fn own_room(muc: &str, result: JoinResult) -> Result<Element, Finding
     } else if text.contains("mismatch") || refusal.marker == "room-name-does-not-match" {
         found(FindingKind::RoomSubject, got).with_remedy(
             "Prosody compares the token's subject with the room's domain, and they differ",
-            "set token.subject to the XMPP domain (XMPP_DOMAIN in .env)",
+            "set token.subject to the XMPP domain (XMPP_DOMAIN in .env, VirtualHost in prosody.cfg.lua)",
         )
     } else if text.contains("does not match") {
         found(FindingKind::RoomClaim, got).with_remedy(
@@ -130,7 +130,7 @@ pub(super) fn other_room(muc: &str, result: &JoinResult) -> Option<Result<(), Fi
             "any token opens any room: mod_token_verification does not run on the rooms' component, or \
              token_verification_allowlist there has the main XMPP domain",
             "take XMPP_DOMAIN out of the allowlist, which is for the recorders' domain; mount mod_token_verification.lua where plugin_paths looks, and add it to the \
-             component's modules_enabled (JWT_TOKEN_AUTH_MODULE=token_verification in .env); \
+             component's modules_enabled in prosody.cfg.lua (JWT_TOKEN_AUTH_MODULE=token_verification in .env); \
              Prosody's log has the reason if a module did not start",
         )
     } else {
@@ -140,7 +140,7 @@ pub(super) fn other_room(muc: &str, result: &JoinResult) -> Option<Result<(), Fi
                  it cannot derive the parent domain from a name that begins with {label:?}"
             ),
             "rename the component so that its first label has letters and digits only, as \
-             muc.meet.jitsi (XMPP_MUC_DOMAIN in .env); the log has \"'app_id' must not be empty\"",
+             muc.meet.jitsi (XMPP_MUC_DOMAIN in .env, Component in prosody.cfg.lua); the log has \"'app_id' must not be empty\"",
         )
     };
     Some(Err(finding))
@@ -176,7 +176,7 @@ pub(super) fn roles(participant: &Element, moderator: &Element) -> Result<(), Fi
                 "a participant became moderator: Jicofo promotes the first occupant, or every \
                  logged-in one",
                 "set JICOFO_ENABLE_AUTH=0 and ENABLE_AUTO_OWNER=0 in .env \
-                 (jicofo.conference.enable-auto-owner)",
+                 (jicofo.authentication.enabled and jicofo.conference.enable-auto-owner in jicofo.conf)",
             ));
     }
     if second != "owner" {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cluster::{journal::Journal, store::StoreState};
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use model::time_format::format_rfc3339;
+use model::{clock::Timestamp, time_format::format_rfc3339};
 use observe::metrics::{AcmeMetrics, ProbeVerdict};
 use oidc::{ProviderStatus, RelyingParties, RelyingParty};
 use serde_json::json;
@@ -67,6 +67,9 @@ impl AdminServer {
         if certificate.is_some_and(|certificate| certificate.reloads.is_failing()) {
             reasons.push("the new certificate cannot be used; see the log".to_owned());
         }
+        if let Some(certificate) = certificate {
+            reasons.extend(expired(&certificate.not_after.values(), self.clock.now()));
+        }
         let acme = self.control.acme.as_ref();
         if let Some(error) = acme.and_then(AcmeMetrics::last_error) {
             let metrics = acme.map(|acme| (acme.next_try.get(), acme.last_success.get()));
@@ -117,6 +120,16 @@ impl AdminServer {
         }
         text(code, JSON, format!("{body}\n"))
     }
+}
+
+/// The certificates in use that have expired, by their first name.
+fn expired(expiries: &[(String, u64)], now: Timestamp) -> Vec<String> {
+    let over = expiries.iter().filter(|(_, end)| *end < now.as_unix());
+    over.map(|(name, end)| {
+        let end = format_rfc3339(*end);
+        format!("the certificate for {name} expired at {end}; browsers refuse it")
+    })
+    .collect()
 }
 
 /// The states of the providers.

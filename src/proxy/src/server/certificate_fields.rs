@@ -1,5 +1,7 @@
 //! The fields of a certificate that select, report and renew it.
 
+use std::net::IpAddr;
+
 use x509_cert::{
     Certificate,
     der::{Decode, Encode},
@@ -16,6 +18,8 @@ pub struct CertificateFields {
     /// The DNS names of `subjectAltName` in lower case, wildcards included. Clients ignore the common name
     /// (RFC 9525 § 2).
     pub dns_names: Vec<String>,
+    /// The IP addresses of `subjectAltName`.
+    pub addresses: Vec<IpAddr>,
     /// The subject's distinguished name as DER.
     pub subject: Vec<u8>,
     /// The issuer's distinguished name as DER.
@@ -36,14 +40,19 @@ impl CertificateFields {
             .get::<SubjectAltName>()
             .ok()?
             .unwrap_or((false, SubjectAltName(Vec::new())));
-        let dns_names = names.0.into_iter().filter_map(|name| match name {
-            GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
-            _ => None,
-        });
+        let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+        for name in names.0 {
+            match name {
+                GeneralName::DnsName(name) => dns_names.push(name.as_str().to_ascii_lowercase()),
+                GeneralName::IpAddress(octets) => addresses.extend(address(octets.as_bytes())),
+                _ => {}
+            }
+        }
         Some(Self {
             not_before: certificate.validity.not_before.to_unix_duration().as_secs(),
             not_after: certificate.validity.not_after.to_unix_duration().as_secs(),
-            dns_names: dns_names.collect(),
+            dns_names,
+            addresses,
             subject: certificate.subject.to_der().ok()?,
             issuer: certificate.issuer.to_der().ok()?,
             issuer_name: certificate.issuer.to_string(),
@@ -51,15 +60,28 @@ impl CertificateFields {
         })
     }
 
-    /// Whether a client that asks for the host accepts the name. A wildcard stands for one label
-    /// (RFC 9525 § 6.3).
+    /// Whether a client that asks for the host accepts the certificate. A wildcard stands for one label
+    /// (RFC 9525 § 6.3). A host that is an IP address, an IPv6 one in brackets, has to be among the addresses.
     pub fn is_for(&self, host: &str) -> bool {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        if let Ok(address) = bare.unwrap_or(host).parse() {
+            return self.addresses.contains(&address);
+        }
         let host = host.to_ascii_lowercase();
         let wildcard = wildcard_of(&host);
         self.dns_names
             .iter()
             .any(|name| *name == host || Some(name) == wildcard.as_ref())
     }
+}
+
+/// The address in an `iPAddress` (RFC 5280 § 4.2.1.6); `None` if it has another length.
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    let v6 = <[u8; 16]>::try_from(octets).map(IpAddr::from);
+    v4.or(v6).ok()
 }
 
 /// The wildcard that covers a host: its first label replaced.
@@ -95,8 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn names_match_exactly_or_by_a_wildcard_of_one_label() {
-        let read = fields(&["Meet.example.org", "*.Example.net", "192.0.2.1"], |_| {});
+    fn names_match_exactly_or_by_a_wildcard_of_one_label_and_addresses_exactly() {
+        let names = [
+            "Meet.example.org",
+            "*.Example.net",
+            "192.0.2.1",
+            "2001:db8::1",
+        ];
+        let read = fields(&names, |_| {});
         assert_eq!(read.dns_names, ["meet.example.org", "*.example.net"]);
         assert!(read.is_self_issued);
         for (host, expected) in [
@@ -108,7 +136,11 @@ mod tests {
             ("example.org", false),
             ("x.meet.example.org", false),
             ("localhost", false),
-            ("192.0.2.1", false),
+            ("192.0.2.1", true),
+            ("192.0.2.2", false),
+            ("[2001:db8::1]", true),
+            ("[2001:DB8:0::1]", true),
+            ("[2001:db8::2]", false),
         ] {
             assert_eq!(read.is_for(host), expected, "{host}");
         }

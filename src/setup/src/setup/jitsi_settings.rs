@@ -84,6 +84,10 @@ impl Deployment {
                 format!("token_verification_allowlist = {{ \"{hidden}\" }}"),
             ),
         ]);
+        // Without it Prosody takes all clients for one; an own value may be narrower.
+        if self.jitsi.get(TRUSTED_PROXIES).is_none() {
+            wanted.push((TRUSTED_PROXIES, DOCKER_NETWORKS.to_owned()));
+        }
         wanted
     }
 
@@ -114,6 +118,11 @@ fn push_line(text: &mut String, name: &str, value: &str, comment: &str) {
 
 const AFFILIATION: &str = "token_affiliation";
 
+const TRUSTED_PROXIES: &str = "PROSODY_TRUSTED_PROXIES";
+
+/// Docker's own networks, from which only the gateway reaches Prosody.
+const DOCKER_NETWORKS: &str = "172.16.0.0/12,192.168.0.0/16";
+
 const SECRET_VARIABLES: &[&str] = &["JWT_APP_SECRET"];
 
 /// Values that are the same in every deployment; docs/compose.md has the reason of each.
@@ -125,6 +134,8 @@ const FIXED: &[(&str, &str)] = &[
     ("ENABLE_HTTP_REDIRECT", "0"),
     ("ENABLE_LETSENCRYPT", "0"),
     ("ENABLE_XMPP_WEBSOCKET", "1"),
+    // The gateway does not route the bridge's WebSockets.
+    ("JVB_PREFER_SCTP", "1"),
     ("ENABLE_AUTH", "1"),
     ("AUTH_TYPE", "jwt"),
     ("JWT_ACCEPTED_AUDIENCES", "jitsi"),

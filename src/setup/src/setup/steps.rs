@@ -37,8 +37,13 @@ impl Deployment {
     pub(super) fn jitsi_steps(&self) -> Vec<String> {
         match self.platform {
             Platform::Docker => {
-                let mut steps =
-                    vec!["jitsi.env has the lines for docker-jitsi-meet's .env".to_owned()];
+                let mut steps = vec![
+                    "jitsi.env has the lines for docker-jitsi-meet's .env".to_owned(),
+                    "images before stable-11146 (August 2026) listen on port 80: write web = \"http://web:80\" in \
+                     gateway.toml for them"
+                        .to_owned(),
+                    CERTIFICATE.to_owned(),
+                ];
                 steps.extend(self.changed_variables());
                 steps
             }
@@ -46,6 +51,7 @@ impl Deployment {
                 "prosody.lua has the settings for Prosody".to_owned(),
                 "docs/debian.md has those for Jicofo and nginx, which moves to 127.0.0.1:8000"
                     .to_owned(),
+                CERTIFICATE.to_owned(),
             ],
             Platform::Kubernetes => vec![
                 "Prosody needs JWT_APP_SECRET from secrets/app-secret; Prosody and Jicofo need the variables in \
@@ -78,7 +84,8 @@ impl Deployment {
                         "docker build --file deploy/Dockerfile --tag jitsi-auth-gateway:{version} . \
                          # in a clone of jitsi-auth-gateway"
                     ),
-                    format!("cat {directory}/jitsi.env >>.env   # in the directory of docker-jitsi-meet"),
+                    "cp .env env.before   # in the directory of docker-jitsi-meet, as the way back".to_owned(),
+                    format!("cat {directory}/jitsi.env >>.env"),
                     format!("{compose} up --detach"),
                     format!(
                         "{compose} exec gateway /jitsi-auth-gateway doctor --config \
@@ -91,10 +98,12 @@ impl Deployment {
                     "cd {directory} && sudo install -m 0640 -g jitsi-auth-gateway gateway.toml \
                      session.key prosody.secret oidc.secret tls.crt tls.key /etc/jitsi-auth-gateway/"
                 ),
-                "sudo systemctl enable --now jitsi-auth-gateway".to_owned(),
-                "cd /etc/jitsi-auth-gateway && sudo -u jitsi-auth-gateway jitsi-auth-gateway doctor \
+                "cd /etc/jitsi-auth-gateway && sudo -u jitsi-auth-gateway jitsi-auth-gateway check \
                  --config gateway.toml"
                     .to_owned(),
+                "sudo systemctl enable --now jitsi-auth-gateway   # when nginx has left ports 80 and 443"
+                    .to_owned(),
+                "sudo -u jitsi-auth-gateway jitsi-auth-gateway doctor --config gateway.toml".to_owned(),
             ]),
             Platform::Kubernetes => commands.extend([
                 format!(
@@ -111,3 +120,7 @@ impl Deployment {
         commands
     }
 }
+
+/// The web server of Jitsi, which renewed the certificate, no longer terminates TLS.
+const CERTIFICATE: &str = "the gateway terminates TLS: give it the certificate of Jitsi's web server as tls.crt and \
+                           tls.key, or write [tls.acme] (docs/certificates.md)";

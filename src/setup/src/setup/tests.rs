@@ -110,7 +110,8 @@ fn secrets_are_new_and_in_their_files_only() {
 fn a_file_of_jitsi_is_kept_where_it_fits() {
     let text = "PUBLIC_URL=https://meet.example.org\nXMPP_DOMAIN=xmpp.example.org\nENABLE_AUTH=1\n\
                 AUTH_TYPE=jwt\nJWT_APP_ID=shop\nJWT_APP_SECRET=0123456789abcdef0123456789abcdef\n\
-                ENABLE_GUESTS=1\nXMPP_MUC_MODULES=polls_log\n";
+                ENABLE_GUESTS=1\nXMPP_MUC_MODULES=polls_log\nJVB_PREFER_SCTP=0\n\
+                PROSODY_TRUSTED_PROXIES=10.9.0.0/24\n";
     let mut own = deployment(Platform::Docker, "okta".parse().unwrap(), RoomEntry::Member);
     own.jitsi = JitsiEnv::parse(text).unwrap();
     let setup = own.compose(&target(), &Random::predictable(1));
@@ -120,10 +121,12 @@ fn a_file_of_jitsi_is_kept_where_it_fits() {
         "JWT_APP_ID",
         "\nENABLE_AUTH=",
         "PUBLIC_URL",
+        "PROSODY_TRUSTED_PROXIES",
     ] {
         assert!(!lines.contains(absent), "{absent}: {lines}");
     }
     assert!(lines.contains("\nENABLE_GUESTS=0  # was 1\n"), "{lines}");
+    assert!(lines.contains("\nJVB_PREFER_SCTP=1  # was 0\n"), "{lines}");
     assert!(
         lines.contains("\nXMPP_MUC_MODULES=polls_log,token_affiliation"),
         "{lines}"
@@ -158,5 +161,52 @@ fn with_google_only_the_accounts_of_the_workspace_are_members() {
             setup.gateway_toml
         );
         assert!(!setup.gateway_toml.contains("\"member\""));
+    }
+}
+
+/// `deploy/compose/existing` sets the same by hand.
+#[test]
+fn the_variables_of_docker_are_those_of_the_file_for_an_existing_jitsi() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/compose/existing/compose.gateway.yaml"
+    );
+    let by_hand = std::fs::read_to_string(file).unwrap();
+    let own = deployment(
+        Platform::Docker,
+        "keycloak".parse().unwrap(),
+        RoomEntry::Link,
+    );
+    let setup = own.compose(&target(), &Random::predictable(1));
+    let lines = text_of(&setup, "jitsi.env");
+    let (_, services) = by_hand.split_once("\n  web:\n").unwrap();
+    let variables = services.lines().filter_map(|line| {
+        let (name, _) = line.trim().split_once(": ")?;
+        let is_variable = |c: char| c.is_ascii_uppercase() || c == '_';
+        name.chars().all(is_variable).then_some(name)
+    });
+    let variables: Vec<_> = variables.collect();
+    assert!(variables.len() > 12, "{variables:?}");
+    for name in variables {
+        assert!(lines.contains(&format!("\n{name}=")), "{name}: {lines}");
+    }
+}
+
+#[test]
+fn the_steps_name_the_certificate_and_the_way_back() {
+    let provider = "keycloak".parse().unwrap();
+    for platform in [Platform::Docker, Platform::Debian] {
+        let setup = deployment(platform, provider, RoomEntry::Link);
+        let setup = setup.compose(&target(), &Random::predictable(1));
+        let has_certificate = setup.jitsi.iter().any(|step| step.contains("[tls.acme]"));
+        assert!(has_certificate, "{:?}", setup.jitsi);
+        let position = |part: &str| {
+            let found = setup.commands.iter().position(|line| line.contains(part));
+            found.unwrap_or_else(|| panic!("{part}: {:?}", setup.commands))
+        };
+        match platform {
+            Platform::Docker => assert!(position("cp .env env.before") < position(">>.env")),
+            _ => assert!(position(" check ") < position("systemctl enable")),
+        }
     }
 }

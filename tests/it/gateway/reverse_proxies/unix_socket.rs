@@ -164,11 +164,13 @@ async fn a_second_gateway_takes_over_when_the_first_begins_to_stop() {
     } = SocketSite::start("drain_delay = \"20s\"", "").await;
     let start = site.starter();
     let refused = start().unwrap_err();
+    assert_eq!(refused.to_string(), "`listen.http` cannot be opened");
+    let source = std::error::Error::source(&refused).unwrap();
     assert_eq!(
-        refused.to_string(),
+        source.to_string(),
         format!("cannot listen on unix:{}", path.display())
     );
-    let reason = std::error::Error::source(&refused).unwrap().to_string();
+    let reason = source.source().unwrap().to_string();
     assert!(
         reason.contains("a process accepts connections there"),
         "{reason}"

@@ -46,13 +46,14 @@ pub(super) const JICOFO_AND_BRIDGE: &[Pattern] = &[
         &["colibri-ws", "403"],
         None,
         "the bridge no longer has the conference: media did not arrive before",
-        "open the bridge's UDP port 10000, and set JVB_ADVERTISE_IPS in .env",
+        "open the bridge's UDP port 10000, and set JVB_ADVERTISE_IPS in .env (static-mappings in jvb.conf)",
     ),
     pattern(
         &["colibri-ws", "504"],
         None,
         "the web container does not reach the bridge by the id in the address",
-        "make the bridge's server id a name or address that web reaches (JVB_WS_SERVER_ID in .env)",
+        "make the bridge's server id a name or address that web reaches (JVB_WS_SERVER_ID in .env, \
+         videobridge.websockets.server-id in jvb.conf)",
     ),
     pattern(
         &["connection.passwordrequired"],

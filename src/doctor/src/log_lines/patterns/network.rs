@@ -33,14 +33,14 @@ pub(super) const ADDRESSES: &[Pattern] = &[
         &["wss://localhost:8443"],
         Some("W2"),
         "PUBLIC_URL is not set, so browsers connect to their own machine",
-        "set PUBLIC_URL in .env to public_url, without quotes",
+        "set PUBLIC_URL in .env (bosh and websocket in Debian's config.js) to public_url, without quotes",
     ),
     pattern(
         &["websocket", "unexpected response code: 200"],
         Some("S1"),
         "a web server responded instead of Prosody's WebSocket",
         "route /xmpp-websocket to the gateway; ENABLE_XMPP_WEBSOCKET=1 in .env, or 0 \
-         for BOSH alone",
+         for BOSH alone (websocket in Debian's config.js)",
     ),
     pattern(
         &["websocket", "unexpected response code: 403"],
@@ -52,7 +52,7 @@ pub(super) const ADDRESSES: &[Pattern] = &[
         &["websocket", "unexpected response code: 404"],
         Some("S1"),
         "there is no WebSocket at the address that clients use",
-        "load mod_websocket, or set ENABLE_XMPP_WEBSOCKET=0 in .env",
+        "load mod_websocket, or set ENABLE_XMPP_WEBSOCKET=0 in .env (remove websocket from Debian's config.js)",
     ),
     pattern(
         &["websocket", "unexpected response code: 501"],
@@ -71,7 +71,8 @@ pub(super) const ADDRESSES: &[Pattern] = &[
         &["you have been disconnected"],
         Some("W2,B,S4"),
         "the browser does not reach Prosody, or lost it: a wrong address, a proxy, or two Prosodys",
-        "set PUBLIC_URL in .env to public_url, without quotes; the doctor finds the hop",
+        "set PUBLIC_URL in .env (bosh and websocket in Debian's config.js) to public_url, without quotes; the \
+         doctor finds the hop",
     ),
     pattern(
         &["strophe", "error 502"],

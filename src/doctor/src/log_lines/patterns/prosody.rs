@@ -9,14 +9,15 @@ pub(super) const STARTUP: &[Pattern] = &[
         Some("B4,J3"),
         "the token module has no app id where it runs; on the rooms' component that \
          leaves every room open to any token",
-        "set JWT_APP_ID in .env (prosody.extraEnvs in jitsi-helm). If the line is from the rooms' \
+        "set JWT_APP_ID in .env (prosody.extraEnvs in jitsi-helm, app_id in prosody.cfg.lua). If the line is from the rooms' \
          component only: its name has a hyphen in the first label, so rename it (XMPP_MUC_DOMAIN)",
     ),
     pattern(
         &["'app_secret'", "must be specified"],
         Some("B4"),
         "the token module has neither a secret nor a key server",
-        "set JWT_APP_SECRET in .env (prosody.jwt.secret in jitsi-helm), or JWT_ASAP_KEYSERVER",
+        "set JWT_APP_SECRET in .env (prosody.jwt.secret in jitsi-helm, app_secret in prosody.cfg.lua), or \
+         JWT_ASAP_KEYSERVER (asap_key_server)",
     ),
     pattern(
         &["unable to load module", "token_verification"],
@@ -71,14 +72,14 @@ pub(super) const LOGIN: &[Pattern] = &[
         &["invalid signature"],
         Some("A1"),
         "Prosody verifies tokens with another secret or key than the gateway signs with",
-        "make JWT_APP_SECRET in .env the same as token.secret_file, and restart Prosody",
+        "make JWT_APP_SECRET in .env (app_secret in prosody.cfg.lua) the same as token.secret_file, and restart Prosody",
     ),
     pattern(
         &["could not obtain public key"],
         Some("A1,K1"),
         "Prosody cannot fetch the public key of a token",
-        "set JWT_ASAP_KEYSERVER in .env to <public_url>/_gateway/asap, and make sure \
-         that Prosody's container resolves and trusts that address",
+        "set JWT_ASAP_KEYSERVER in .env (asap_key_server in prosody.cfg.lua) to \
+         <public_url>/_gateway/asap, and make sure that Prosody resolves and trusts that address",
     ),
     pattern(
         &["not acceptable by"],
@@ -90,31 +91,33 @@ pub(super) const LOGIN: &[Pattern] = &[
         &["invalid 'iss' claim"],
         Some("A1"),
         "Prosody accepts tokens of another issuer; with an empty app id, of none",
-        "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env to token.app_id",
+        "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env (app_id and asap_accepted_issuers in \
+         prosody.cfg.lua) to token.app_id",
     ),
     pattern(
         &["invalid 'aud' claim"],
         Some("A1"),
         "Prosody accepts tokens for another audience",
-        "set JWT_ACCEPTED_AUDIENCES in .env to token.audience",
+        "set JWT_ACCEPTED_AUDIENCES in .env (asap_accepted_audiences in prosody.cfg.lua) to token.audience",
     ),
     pattern(
         &["invalid or incorrect alg"],
         Some("A1"),
         "Prosody accepts another signature algorithm",
-        "set JWT_SIGN_TYPE in .env to token.algorithm",
+        "set JWT_SIGN_TYPE in .env (signature_algorithm in prosody.cfg.lua) to token.algorithm",
     ),
     pattern(
         &["iss' claim"],
         Some("A1"),
         "Prosody accepts tokens of another issuer, or the token names none",
-        "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env to token.app_id",
+        "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env (app_id and asap_accepted_issuers in \
+         prosody.cfg.lua) to token.app_id",
     ),
     pattern(
         &["aud' claim"],
         Some("A1"),
         "Prosody accepts tokens for another audience, or the token names none",
-        "set JWT_ACCEPTED_AUDIENCES in .env to token.audience",
+        "set JWT_ACCEPTED_AUDIENCES in .env (asap_accepted_audiences in prosody.cfg.lua) to token.audience",
     ),
     pattern(
         &["room' claim is missing"],
@@ -138,14 +141,14 @@ pub(super) const LOGIN: &[Pattern] = &[
         &["invalid-mechanism"],
         Some("B4"),
         "Prosody does not accept logins by token: its token module did not start",
-        "set ENABLE_AUTH=1 and AUTH_TYPE=jwt in .env (prosody.extraEnvs in jitsi-helm), \
-         and look in its log for the reason",
+        "set ENABLE_AUTH=1 and AUTH_TYPE=jwt in .env (prosody.extraEnvs in jitsi-helm, authentication = \
+         \"token\" in prosody.cfg.lua), and look in its log for the reason",
     ),
     pattern(
         &["'kid' claim"],
         Some("A1"),
         "Prosody fetches public keys, but the token is signed with a secret",
-        "unset JWT_ASAP_KEYSERVER in .env, or use [[token.key]]",
+        "unset JWT_ASAP_KEYSERVER in .env (asap_key_server in prosody.cfg.lua), or use [[token.key]]",
     ),
     pattern(
         &["token required"],
