@@ -119,20 +119,22 @@ mod tests {
     use crate::xml::Element;
 
     fn attributes(count: usize) -> String {
-        (0..count).map(|n| format!(" a{n}='>'")).collect()
+        let each: Vec<_> = (0..count).map(|n| format!(" a{n}='>'")).collect();
+        each.concat()
     }
 
     fn declarations(from: usize, count: usize) -> String {
         let numbers = from..from + count;
-        numbers.map(|n| format!(" xmlns:a{n}=\"'\"")).collect()
+        let each: Vec<_> = numbers.map(|n| format!(" xmlns:a{n}=\"'\"")).collect();
+        each.concat()
     }
 
     /// Nested elements that declare so many namespaces each.
     fn nested(levels: usize, each: usize) -> String {
-        let starts: String = (0..levels)
+        let starts: Vec<_> = (0..levels)
             .map(|level| format!("<a{}>", declarations(level * each, each)))
             .collect();
-        starts + &"</a>".repeat(levels)
+        starts.concat() + &"</a>".repeat(levels)
     }
 
     #[test]

@@ -165,7 +165,7 @@ proptest! {
 
 #[test]
 fn incomplete_messages_of_a_worker_have_a_bound() {
-    let message = frame(0x81, &[b'<'; MAX_MESSAGE]);
+    let message = frame(0x81, &vec![b'<'; MAX_MESSAGE]);
     let (beginning, end) = message.split_at(MAX_MESSAGE / 2);
     let mut stream = authenticated();
     let mut tunnels = Vec::new();
@@ -183,7 +183,7 @@ fn incomplete_messages_of_a_worker_have_a_bound() {
     assert_eq!(refused, Some(ClientEnd::Refused(FrameError::Busy)));
     assert_eq!(tunnels.len(), held_bytes::MAX_BYTES / beginning.len() + 1);
     // Usual messages are still awaited.
-    let usual = frame(0x81, &[b'<'; 30_000]);
+    let usual = frame(0x81, &vec![b'<'; 30_000]);
     let accepted = ClientFrames::default().accept(&usual[..29_000], &mut stream);
     assert_eq!(accepted.end, None);
     // Those that are held can be completed, and make room for others.
