@@ -42,6 +42,7 @@ mod page_links;
 mod provider_faults;
 mod pushed_requests;
 mod recorders;
+mod refused_apps;
 mod regions;
 mod reloads;
 mod request_rates;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::provider::{ProviderId, SEPARATOR};
 
 pub use self::untrusted_text::{
-    MAX_REGION_BYTES, is_blank, is_email, is_plain, is_region, is_reserved_subject,
+    MAX_REGION_BYTES, fold_email, is_blank, is_email, is_plain, is_region, is_reserved_subject,
     parse_picture_url, sanitize_display_name,
 };
 

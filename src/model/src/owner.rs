@@ -8,7 +8,7 @@ mod slug;
 mod word_list;
 
 use crate::{
-    identity::Identity,
+    identity::{Identity, fold_email},
     random::Random,
     room::{RoomError, RoomKey, Tenant},
     seal::{Tagger, is_short_tag},
@@ -97,7 +97,7 @@ impl RoomOwner<'_> {
     fn parts(&self) -> (&'static str, String) {
         match self {
             Self::Subject(subject) => ("subject", (*subject).to_owned()),
-            Self::Email(address) => ("email", address.trim().to_lowercase()),
+            Self::Email(address) => ("email", fold_email(address.trim())),
         }
     }
 }
@@ -215,6 +215,10 @@ mod tests {
         assert!(!tags.is_owner(&room, &with_email("1", "hanna@example.org", false)));
         assert!(!tags.is_owner(&room, &with_email("1", "max@example.org", true)));
         assert!(!tags.is_owner(&room, &member("hanna@example.org")));
+        // The Kelvin sign, whose small letter is that of ASCII.
+        let room = wish(&tags, None, "plan", &RoomOwner::Email("mike@example.org"));
+        assert!(tags.is_owner(&room, &with_email("1", "MIKE@example.org", true)));
+        assert!(!tags.is_owner(&room, &with_email("1", "mi\u{212a}e@example.org", true)));
     }
 
     #[test]

@@ -6,9 +6,13 @@
 //! bounds depth and size. Names are resolved: an element is identified by its local name and its
 //! namespace, never by a prefix.
 
+mod complexity;
+
 use std::fmt::{self, Write as _};
 
 use roxmltree::{Document, Error, Node, ParsingOptions};
+
+use self::complexity::check_complexity;
 
 /// An element, its attributes and its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +38,8 @@ pub enum XmlError {
     /// Comments, processing instructions and document types (RFC 6120 § 11.1).
     #[error("XML that XMPP forbids")]
     Forbidden,
-    /// More nodes or levels than any stanza or answer has.
-    #[error("XML with too many or too deeply nested elements")]
+    /// More nodes, levels, attributes or namespaces than any stanza or answer has.
+    #[error("XML with too many elements, attributes or namespaces, or with too deep a nesting")]
     TooComplex,
 }
 
@@ -76,8 +80,9 @@ impl Element {
         }
     }
 
-    /// Parses exactly one element.
+    /// Parses exactly one element, in time proportional to the length of the text.
     pub fn parse(text: &str) -> Result<Self, XmlError> {
+        check_complexity(text)?;
         let options = ParsingOptions {
             nodes_limit: MAX_NODES,
             ..ParsingOptions::default()

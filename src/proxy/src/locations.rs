@@ -33,7 +33,7 @@ use crate::{
     respond::redirect_to_sign_in,
     server::ClientBody,
     upstream::RequestBody,
-    web::assets::build_web_request,
+    web::assets::{build_web_request, client_place},
 };
 
 /// Why a request does not reach the server of a location, or gets no answer of it.
@@ -103,10 +103,17 @@ async fn exchange(
     user: LocationUser,
 ) -> Result<Response<Body>, RequestError> {
     let mut registration = user.register(&worker.connections, ConnectionKind::LocationRequest)?;
+    let client = context.client;
     let request = request_for(&worker.state.authority, request, path, context, location)?;
     let retry = is_reading(request.method());
+    let sending = async {
+        let place = client_place(worker, &client).await?;
+        let mut answer = pools::send(worker, &location.upstream, request, retry).await?;
+        answer.body_mut().keep(place);
+        Ok::<_, RequestError>(answer)
+    };
     let mut answer = tokio::select! {
-        answer = pools::send(worker, &location.upstream, request, retry) => answer?,
+        answer = sending => answer?,
         reason = registration.closed() => return Err(ended(&worker.metrics, location, reason)),
         () = sleep(user.lifetime) => return Err(ended(&worker.metrics, location, CloseReason::Expired)),
     };

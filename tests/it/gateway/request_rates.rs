@@ -159,3 +159,40 @@ async fn a_client_that_reads_nothing_leaves_the_web_server_to_others() {
     })
     .await;
 }
+
+/// Requests that the web server holds: of made-up versions of a file, which are fetched by requests of the gateway's own
+/// that go on without their client, and to a location.
+#[tokio::test]
+async fn a_client_whose_requests_are_held_leaves_the_web_server_to_others() {
+    for target in ["/libs/a.js?v=", "/board/?poll="] {
+        let server = AssetServer::start().await;
+        let rules = format!(
+            "[upstream]\nweb = \"{}\"\n[cache]\n[[location]]\npath = \"/board/\"\nwho = \"anybody\"\n\
+             [[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+            server.url()
+        );
+        let options = SiteOptions::default()
+            .rules(&rules)
+            .limits("upstream_connections = 4")
+            .listen("workers = 1\ntrusted_proxies = [\"127.0.0.1/32\"]");
+        let site = Site::with(options).await;
+        server.hold();
+        let mut held = Vec::new();
+        for number in 0..6 {
+            held.push(forward(&site, "192.0.2.1", &format!("{target}{number}")).await);
+        }
+        site.wait_for("the share is taken", async || server.count() >= 2)
+            .await;
+        let other = forward(&site, "192.0.2.2", "/libs/b.js?v=1").await;
+        site.wait_for(
+            &format!("another client's request beside {target}"),
+            async || {
+                let received = server.received();
+                received.iter().any(|it| it.uri.path() == "/libs/b.js")
+            },
+        )
+        .await;
+        server.release();
+        assert_eq!(status_line(other).await, "HTTP/1.1 200");
+    }
+}

@@ -143,6 +143,11 @@ impl AssetServer {
         std::mem::take(&mut *lock(&self.state.received))
     }
 
+    /// The same, which are kept.
+    pub(crate) fn received(&self) -> Vec<AssetHead> {
+        lock(&self.state.received).clone()
+    }
+
     /// How many requests came since the last call of [`take_received`](Self::take_received).
     pub(crate) fn count(&self) -> usize {
         lock(&self.state.received).len()

@@ -17,6 +17,23 @@ pub fn is_email(text: &str) -> bool {
     is_plain(text, MAX_EMAIL_CHARS) && text.contains('@') && !text.contains(char::is_whitespace)
 }
 
+/// An e-mail address, or its domain, in small letters, for comparisons.
+///
+/// A letter outside of ASCII never becomes one of ASCII, as the Kelvin sign and `İ` do in Unicode's case mapping: to mail
+/// servers the two are different mailboxes, and so possibly those of two people.
+pub fn fold_email(address: &str) -> String {
+    let mut folded = String::with_capacity(address.len());
+    for letter in address.chars() {
+        let small = letter.to_lowercase();
+        if letter.is_ascii() || !small.clone().any(|c| c.is_ascii()) {
+            folded.extend(small);
+        } else {
+            folded.push(letter);
+        }
+    }
+    folded
+}
+
 /// Whether a text is the name of a region, such as `eu-central-1`.
 pub fn is_region(text: &str) -> bool {
     let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use super::{Requester, glob::Glob};
 use crate::{
-    identity::{Embedded, Identity, Invited, Standing},
+    identity::{Embedded, Identity, Invited, Standing, fold_email},
     provider::{ProviderId, ProviderIdError},
 };
 
@@ -138,11 +138,11 @@ impl Condition {
         match self {
             Self::Group(pattern) => person.groups.iter().any(|group| pattern.matches(group)),
             Self::Email(address) => {
-                verified_address(person).is_some_and(|email| email.to_lowercase() == *address)
+                verified_address(person).is_some_and(|email| fold_email(email) == *address)
             }
             Self::EmailDomain(domain) => verified_address(person)
                 .and_then(domain_of)
-                .is_some_and(|actual| actual.to_lowercase() == *domain),
+                .is_some_and(|actual| fold_email(actual) == *domain),
             Self::Subject(subject) => person.subject == *subject,
             Self::Claim { path, value } => person
                 .claims
@@ -188,10 +188,10 @@ impl FromStr for Condition {
                 }),
                 Err(error) => Err(ConditionError::Provider(value.to_owned(), error)),
             },
-            "email" if domain_of(value).is_some() => Ok(Self::Email(value.to_lowercase())),
+            "email" if domain_of(value).is_some() => Ok(Self::Email(fold_email(value))),
             "email" => Err(ConditionError::Email(value.to_owned(), "address")),
             "email-domain" => {
-                let domain = value.trim_start_matches('@').to_lowercase();
+                let domain = fold_email(value.trim_start_matches('@'));
                 let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
                 if domain.chars().all(plain) && !domain.starts_with('.') && !domain.is_empty() {
                     Ok(Self::EmailDomain(domain))

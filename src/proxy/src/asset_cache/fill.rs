@@ -11,6 +11,7 @@ use super::{AssetCache, AssetKey, BegunFetch, Slot, StoredAsset};
 use crate::{
     RequestError, Worker,
     instrumentation::{ResponseTimer, count_failure},
+    limits::ClientPlace,
     shard_upstreams::ShardUpstreams,
     upstream::{RequestBody, UpstreamBody, UpstreamError},
     web::WebError,
@@ -30,6 +31,8 @@ pub(super) struct Fill {
     pub(super) upstreams: Rc<ShardUpstreams>,
     /// The file to validate.
     pub(super) stale: Option<Arc<StoredAsset>>,
+    /// The connection of the share of the client that caused the fetch; none, if the client has no share.
+    pub(super) _place: Option<ClientPlace>,
 }
 
 /// What all requests for a file get from its fetch.

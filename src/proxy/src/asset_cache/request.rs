@@ -13,6 +13,7 @@ use crate::{Body, RequestError, Worker, shard_upstreams::ShardUpstreams, upstrea
 use model::{
     caching::{AcceptedCodings, CacheDemands, Exchange},
     clock::Timestamp,
+    headers::ClientAddr,
     path::CanonicalPath,
     route::is_static_file,
 };
@@ -64,10 +65,13 @@ impl AssetRequest {
     }
 
     /// Answers the request from the cache; `None` if it has to be forwarded.
+    ///
+    /// A fetch takes a connection of the share of the client that causes it, as a forwarded request does.
     pub(crate) async fn answer(
         &self,
         worker: &Rc<Worker>,
         request: &Request<ClientBody>,
+        client: &ClientAddr,
     ) -> Result<Option<Response<Body>>, RequestError> {
         let stale = match self.find() {
             Found::Fresh(stored) => {
@@ -90,12 +94,19 @@ impl AssetRequest {
             Joined::Full => return Ok(None),
             Joined::Under(waiter) => (waiter, true),
             Joined::Begun(fetch, waiter) => {
+                let limited = worker.state.limited_client(client);
+                let place = limited.map(|client| worker.web_shares.try_take(client));
+                // Forwarded, the request waits for one, and the others do not wait with it.
+                if let Some(None) = place {
+                    return Ok(None);
+                }
                 let fill = Fill {
                     worker: Rc::clone(worker),
                     cache: Arc::clone(&self.cache),
                     key: self.key.clone(),
                     upstreams: Rc::clone(&self.upstreams),
                     stale: stale.clone(),
+                    _place: place.flatten(),
                 };
                 // A task: the client may go away, and others wait for the file.
                 tokio::task::spawn_local(fill.run(fetch));

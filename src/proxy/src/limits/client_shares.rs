@@ -39,22 +39,34 @@ impl ClientShares {
 
     /// Takes a connection of the client's share, after a wait if need be; none after too long a wait.
     pub(crate) async fn take(&self, client: IpAddr) -> Option<ClientPlace> {
-        let network = client_network(client);
-        let free = {
-            let mut networks = self.networks.borrow_mut();
-            let share = networks.entry(network);
-            Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(self.most))))
-        };
-        let mut place = ClientPlace {
-            permit: None,
-            network,
-            shares: self.clone(),
-        };
+        let (mut place, free) = self.without_permit(client);
         place.permit = match Arc::clone(&free).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => timeout(LONGEST_WAIT, free.acquire_owned()).await.ok()?.ok(),
         };
         place.permit.is_some().then_some(place)
+    }
+
+    /// Takes a connection of the client's share, if one is free.
+    pub(crate) fn try_take(&self, client: IpAddr) -> Option<ClientPlace> {
+        let (mut place, free) = self.without_permit(client);
+        place.permit = free.try_acquire_owned().ok();
+        place.permit.is_some().then_some(place)
+    }
+
+    /// A place that has no connection yet, and what gives one.
+    fn without_permit(&self, client: IpAddr) -> (ClientPlace, Arc<Semaphore>) {
+        let network = client_network(client);
+        let mut networks = self.networks.borrow_mut();
+        let share = networks.entry(network);
+        let free = share.or_insert_with(|| Arc::new(Semaphore::new(self.most)));
+        let free = Arc::clone(free);
+        let place = ClientPlace {
+            permit: None,
+            network,
+            shares: self.clone(),
+        };
+        (place, free)
     }
 }
 
@@ -89,6 +101,8 @@ mod tests {
         let shares = ClientShares::of(4);
         let taken = [shares.take(one).await, shares.take(one).await];
         assert!(taken.iter().all(Option::is_some));
+        assert!(shares.try_take(one).is_none());
+        assert!(shares.try_take(other).is_some());
         let began = Instant::now();
         assert!(shares.take(one).await.is_none());
         assert_eq!(began.elapsed(), LONGEST_WAIT);

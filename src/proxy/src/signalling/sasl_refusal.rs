@@ -120,7 +120,10 @@ impl SaslRefusal {
     }
 
     async fn run<C: AsyncRead + AsyncWrite + Unpin>(self, client: C) {
+        // Any client can open these sockets: each has no larger buffers than its messages need.
         let config = WebSocketConfig::default()
+            .read_buffer_size(MAX_MESSAGE)
+            .write_buffer_size(0)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
         let mut socket = WebSocketStream::from_raw_socket(client, Role::Server, Some(config)).await;

@@ -21,7 +21,7 @@ use model::{
     route::Transport,
     session::SessionCodec,
 };
-use observe::metrics::{CutReason, OpenStream, StreamKind, UpstreamKind};
+use observe::metrics::{CutReason, LimitKind, OpenStream, StreamKind, UpstreamKind};
 use tracing::{debug, info};
 
 pub(super) use self::handshake::check_switch;
@@ -34,7 +34,7 @@ use super::{
     admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
     sasl_refusal::SaslRefusal,
     takeover::StreamTakeover,
-    tunnel::{Ended, Takeover, Tunnel},
+    tunnel::{Ended, Takeover, Tunnel, client_frames::FrameError},
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,
@@ -271,6 +271,9 @@ async fn carry(
         Ended::Cut(reason) => Some(reason.reason()),
         Ended::Refused(error) => {
             info!(%error, request = %context.id, "a WebSocket frame was refused");
+            if error == FrameError::Busy {
+                worker.metrics.count_limit(LimitKind::BodyBytes);
+            }
             Some(CutReason::Protocol)
         }
     };

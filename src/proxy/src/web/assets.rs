@@ -85,7 +85,7 @@ async fn file(
         Source::Room(_) => None,
     };
     if let Some(asset) = &asset
-        && let Some(answer) = asset.answer(worker, &request).await?
+        && let Some(answer) = asset.answer(worker, &request, &context.client).await?
     {
         return Ok(answer);
     }
@@ -197,7 +197,7 @@ pub(crate) async fn fetch_web(
 }
 
 /// Takes a connection of the client's share; none for a proxy that does not name its clients.
-async fn client_place(
+pub(crate) async fn client_place(
     worker: &Worker,
     client: &ClientAddr,
 ) -> Result<Option<ClientPlace>, ContextError> {

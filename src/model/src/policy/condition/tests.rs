@@ -49,6 +49,34 @@ fn each_condition_matches_only_its_own_attribute() {
 }
 
 #[test]
+fn only_the_case_of_an_address_makes_no_difference() {
+    // The Kelvin sign and the capital I with a dot have small letters of ASCII, mailboxes do not.
+    for (condition, address, expected) in [
+        ("email:mike@bank.example", "MIKE@Bank.example", true),
+        ("email:mike@bank.example", "mi\u{212a}e@bank.example", false),
+        ("email:mike@bank.example", "mike@ban\u{212a}.example", false),
+        ("email-domain:bank.example", "x@ban\u{212a}.example", false),
+        ("email:zo\u{eb}@bank.example", "Zo\u{cb}@bank.example", true),
+        ("email:zo\u{eb}@bank.example", "zoe@bank.example", false),
+        (
+            "email:i\u{307}ris@bank.example",
+            "\u{130}ris@bank.example",
+            false,
+        ),
+        (
+            "email-domain:B\u{dc}RO.example",
+            "x@b\u{fc}ro.example",
+            true,
+        ),
+    ] {
+        let person = person(address, true);
+        let parsed: Condition = condition.parse().unwrap();
+        let admits = parsed.admits(&Requester::member(&person));
+        assert_eq!(admits, expected, "{condition} {address}");
+    }
+}
+
+#[test]
 fn a_provider_is_that_of_the_sign_in() {
     let school: Condition = "provider:school".parse().unwrap();
     assert_eq!(school.to_string(), "provider:school");

@@ -6,10 +6,13 @@
 //! gateway makes those checks, holds back the beginning of a frame until its end arrives, and answers
 //! close frames itself: a stream at Prosody can then always be ended by a frame of the gateway.
 
+mod held_bytes;
+
 use std::borrow::Cow;
 
 use model::negotiation::{NegotiationError, StreamNegotiation};
 
+use self::held_bytes::HeldBytes;
 use super::message_frame;
 
 /// The client's frames, held back until they are whole.
@@ -17,6 +20,8 @@ use super::message_frame;
 pub struct ClientFrames {
     /// The beginning of a frame.
     partial: Vec<u8>,
+    /// The memory of `partial`.
+    held: HeldBytes,
 }
 
 /// What may go to Prosody of the bytes that arrived, and whether they end the connection.
@@ -53,6 +58,9 @@ pub enum FrameError {
     /// A message is longer than Prosody takes.
     #[error("a message is too long")]
     TooLong,
+    /// The beginnings of messages take too much memory of the worker.
+    #[error("too many messages are incomplete")]
+    Busy,
     /// Against the stream's policy.
     #[error(transparent)]
     Negotiation(#[from] NegotiationError),
@@ -86,6 +94,18 @@ impl ClientFrames {
         bytes: &'b [u8],
         negotiation: &mut StreamNegotiation,
     ) -> Accepted<'b> {
+        let mut accepted = self.scan_next(bytes, negotiation);
+        if !self.held.set(self.partial.capacity()) && accepted.end.is_none() {
+            accepted.end = Some(ClientEnd::Refused(FrameError::Busy));
+        }
+        accepted
+    }
+
+    fn scan_next<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        negotiation: &mut StreamNegotiation,
+    ) -> Accepted<'b> {
         if self.partial.is_empty() {
             let Scan {
                 whole,
@@ -105,6 +125,10 @@ impl ClientFrames {
             replaced,
             end,
         } = scan(&self.partial, negotiation);
+        if whole == 0 {
+            let forward = Cow::Borrowed(&[][..]);
+            return Accepted { forward, end };
+        }
         let rest = self.partial.split_off(whole);
         let forward = std::mem::replace(&mut self.partial, rest);
         let forward = Cow::Owned(replaced.unwrap_or(forward));
@@ -270,6 +294,8 @@ impl FrameError {
             Self::Payload => 1007,
             Self::Negotiation(_) => 1008,
             Self::TooLong => 1009,
+            // Try again later (IANA's registry of close codes).
+            Self::Busy => 1013,
         }
     }
 }

@@ -162,3 +162,38 @@ proptest! {
         ClientFrames::default().accept(&bytes, &mut authenticated());
     }
 }
+
+#[test]
+fn incomplete_messages_of_a_worker_have_a_bound() {
+    let message = frame(0x81, &vec![b'<'; MAX_MESSAGE]);
+    let (beginning, end) = message.split_at(MAX_MESSAGE / 2);
+    let mut stream = authenticated();
+    let mut tunnels = Vec::new();
+    let refused = loop {
+        let mut frames = ClientFrames::default();
+        let accepted = frames.accept(beginning, &mut stream);
+        assert!(accepted.forward.is_empty());
+        let end = accepted.end;
+        tunnels.push(frames);
+        if end.is_some() {
+            break end;
+        }
+        assert!(tunnels.len() < 1000, "without a bound");
+    };
+    assert_eq!(refused, Some(ClientEnd::Refused(FrameError::Busy)));
+    assert_eq!(tunnels.len(), held_bytes::MAX_BYTES / beginning.len() + 1);
+    // Usual messages are still awaited.
+    let usual = frame(0x81, &vec![b'<'; 30_000]);
+    let accepted = ClientFrames::default().accept(&usual[..29_000], &mut stream);
+    assert_eq!(accepted.end, None);
+    // Those that are held can be completed, and make room for others.
+    tunnels.pop();
+    let accepted = tunnels[0].accept(end, &mut stream);
+    assert_eq!(
+        (accepted.forward.len(), accepted.end),
+        (message.len(), None)
+    );
+    let accepted = ClientFrames::default().accept(beginning, &mut stream);
+    assert_eq!(accepted.end, None);
+    drop(tunnels);
+}
