@@ -19,6 +19,7 @@ mod field_values;
 mod flood;
 mod frames;
 mod frontchannel_logout;
+mod guest_names;
 mod handoff;
 mod handover;
 mod handshakes;

@@ -11,8 +11,8 @@ use http::HeaderValue;
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey, session::ReturnTo};
 use pages::{
     Brand, BrandLink, CalendarForm, Component, Content, EmailForm, EmbedProblem, GuestForm,
-    Languages, LinkProblem, Logo, NameProblem, PageLink, PageRequest, Pages, PopupOutcome,
-    ProviderLink, RefusalCause, RenderedPage, RequestProblem, SignInProblem,
+    Languages, LinkProblem, Logo, NameProblem, PageLink, PagePerson, PageRequest, Pages,
+    PopupOutcome, ProviderLink, RefusalCause, RenderedPage, RequestProblem, SignInProblem,
 };
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -110,6 +110,7 @@ fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         name: person,
         problem: None,
         host: false,
+        remember: Some(true),
     };
     let join = |sign_in, guest| Content::Join {
         room: &texts.room,
@@ -145,20 +146,24 @@ fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         "join-problem",
         &join(sign_in, Some(GuestForm { problem, ..guest })),
     )?;
-    let wait = |person, awaited, sign_in, member| Content::Wait {
+    let wait = |is_member, awaited, sign_in| Content::Wait {
         room: &texts.room,
-        person,
+        person: named(texts, is_member),
         awaited,
         sign_in,
-        member,
         events: "/_gateway/events?room=x",
     };
-    save("wait", &wait(person, Some(texts.other), sign_in, false))?;
-    save(
-        "wait-member",
-        &wait(person, Some(texts.other), sign_in, true),
-    )?;
-    save("wait-unknown", &wait(None, None, None, false))
+    save("wait", &wait(Some(false), Some(texts.other), sign_in))?;
+    save("wait-member", &wait(Some(true), Some(texts.other), sign_in))?;
+    save("wait-unknown", &wait(None, None, None))
+}
+
+/// The person, a member or a guest.
+fn named(texts: &Texts, is_member: Option<bool>) -> Option<PagePerson<'static>> {
+    is_member.map(|is_member| PagePerson {
+        name: texts.person,
+        is_member,
+    })
 }
 
 fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
@@ -169,9 +174,12 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         uses,
     };
     let room_url = format!("https://meet.example.org{}", room.page_path());
-    let meeting = |guest_link| Content::Meeting {
+    let meeting = |guest_link, admits_guests| Content::Meeting {
         room,
+        person: Some(texts.person),
+        sign_in: Some(texts.path),
         room_url: &room_url,
+        admits_guests,
         host_link: link(Some(2)),
         guest_link,
         calendar: CalendarForm {
@@ -181,8 +189,9 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             outlook: "https://outlook.office.com/calendar/deeplink/compose?rru=addevent",
         },
     };
-    save("meeting", &meeting(Some(link(None))))?;
-    save("meeting-members", &meeting(None))?;
+    save("meeting", &meeting(Some(link(None)), false))?;
+    save("meeting-guests", &meeting(Some(link(None)), true))?;
+    save("meeting-members", &meeting(None, false))?;
     let provider = Url::parse("https://sso.example.org/auth?client_id=jitsi")?;
     let return_to = ReturnTo::parse(texts.path);
     let provider_link = |is_last| ProviderLink {
@@ -258,7 +267,10 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             again: texts.path,
             sign_in: Some(texts.path),
         };
-        save(&format!("refused-{name}"), &content(Some(texts.person)))?;
+        save(
+            &format!("refused-{name}"),
+            &content(named(texts, Some(true))),
+        )?;
     }
     let signed_out = Content::Refused {
         room,
@@ -271,7 +283,6 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let step_up = Content::StepUp {
         room,
         person: Some(texts.person),
-        rule: 2,
         required: "acr gold | silver, max_age 900 s",
         sign_in: texts.path,
     };
@@ -308,11 +319,14 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
 
 fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let again = texts.path;
-    save("signed-out", &Content::SignedOut { return_to: None })?;
+    let sign_in = Some(texts.path);
+    let signed_out = |return_to| Content::SignedOut { sign_in, return_to };
+    save("signed-out", &signed_out(None))?;
     let provider = Some("https://sso.example.org/logout");
     save("sign-out-not-kept", &Content::SignOutNotKept { provider })?;
     let return_to = Some(texts.path);
-    save("signed-out-meeting", &Content::SignedOut { return_to })?;
+    save("signed-out-meeting", &signed_out(return_to))?;
+    save("guest-left", &Content::GuestLeft { return_to })?;
     save("not-found", &Content::NotFound)?;
     save("logout-frame", &Content::LogoutFrame)?;
     let reference = texts.reason;
@@ -396,12 +410,15 @@ fn head(page: &RenderedPage) -> anyhow::Result<String> {
     Ok(format!("{head:#}\n"))
 }
 
-const NAME_PROBLEMS: [(&str, NameProblem); 5] = [
+const NAME_PROBLEMS: [(&str, NameProblem); 8] = [
     ("empty", NameProblem::Empty),
     ("too-long", NameProblem::TooLong),
     ("reserved", NameProblem::Reserved),
     ("characters", NameProblem::Characters),
     ("not-allowed", NameProblem::NotAllowed),
+    ("adapted", NameProblem::Adapted),
+    ("other-site", NameProblem::OtherSite),
+    ("no-meeting", NameProblem::NoMeeting),
 ];
 
 const LANGUAGES: [&str; 13] = [

@@ -171,6 +171,17 @@ impl RoomKey {
         }
     }
 
+    /// The name to type for this room in place of a typed one that has more than is read of it: as in an
+    /// address, some characters are dropped, and of several tenants all but the last.
+    pub fn shortened(&self, typed: &str) -> Option<String> {
+        let (_, name) = split_typed(typed);
+        let slashes = typed.trim().trim_matches('/').matches('/').count();
+        if slashes <= 1 && without_dropped(name) == name {
+            return None;
+        }
+        decode(self.page_path_as(typed).trim_start_matches('/'))
+    }
+
     /// The MUC node, which is also the token's `room` claim; without the tenant.
     pub fn node(&self) -> &str {
         &self.node

@@ -5,6 +5,7 @@
 
 mod authentication;
 mod cookies;
+mod guest_name;
 mod jitsi_state;
 mod pass;
 mod pass_cookies;
@@ -20,6 +21,7 @@ use tracing::debug;
 
 pub use self::{
     cookies::{RequestCookies, expire, is_own_cookie, set, set_below, set_in_frame},
+    guest_name::{forget_guest_name, remember_guest_name, remembered_guest_name},
     jitsi_state::{App, JitsiState},
     pass::{Pass, Validity},
     pass_cookies::{BrowsingContext, PassCookies},

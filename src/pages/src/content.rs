@@ -35,10 +35,16 @@ pub enum Content<'c> {
     Meeting {
         /// The room.
         room: &'c RoomKey,
+        /// Display name of the signed-in host.
+        person: Option<&'c str>,
+        /// Path on this site to switch the account.
+        sign_in: Option<&'c str>,
         /// The room's public URL, for users whom the room rules admit.
         room_url: &'c str,
         /// Makes every holder a host.
         host_link: PageLink<'c>,
+        /// Whether the room rules admit guests at the room's public URL.
+        admits_guests: bool,
         /// Admits guests without an account.
         guest_link: Option<PageLink<'c>>,
         /// Initial values of the calendar form.
@@ -57,14 +63,12 @@ pub enum Content<'c> {
     Wait {
         /// The room.
         room: &'c RoomKey,
-        /// Display name of the waiting user.
-        person: Option<&'c str>,
+        /// The waiting user; a member is no host.
+        person: Option<PagePerson<'c>>,
         /// Display name of the host, if known.
         awaited: Option<&'c str>,
         /// Path on this site where a host signs in.
         sign_in: Option<&'c str>,
-        /// Whether the waiting user is signed in, with an account that is no host.
-        member: bool,
         /// Path on this site of the event stream that sends `open`.
         events: &'c str,
     },
@@ -107,7 +111,14 @@ pub enum Content<'c> {
     },
     /// After a sign-out.
     SignedOut {
-        /// Path on this site to go on at, if the person was put out of a meeting.
+        /// Path on this site to sign in again.
+        sign_in: Option<&'c str>,
+        /// Path on this site of the room that the person was put out of.
+        return_to: Option<&'c str>,
+    },
+    /// After a guest ended the visit: there is no account to sign in with again.
+    GuestLeft {
+        /// Path on this site of the room that the guest was in.
         return_to: Option<&'c str>,
     },
     /// After a sign-out that a restart of the gateway may undo.
@@ -119,8 +130,8 @@ pub enum Content<'c> {
     Refused {
         /// The room.
         room: &'c RoomKey,
-        /// Display name of the signed-in user.
-        person: Option<&'c str>,
+        /// The refused user.
+        person: Option<PagePerson<'c>>,
         /// The reason.
         denial: RefusalCause,
         /// Path on this site to try again.
@@ -134,8 +145,6 @@ pub enum Content<'c> {
         room: &'c RoomKey,
         /// Display name of the person.
         person: Option<&'c str>,
-        /// Position of the rule, from 1.
-        rule: usize,
         /// What the rule requires, in the terms of the protocol.
         required: &'c str,
         /// Path on this site to sign in anew, with this account or another.
@@ -194,6 +203,15 @@ pub enum Content<'c> {
     },
     /// In the hidden frame that Jitsi's page opened for a sign-out: reports the end to that page.
     LogoutFrame,
+}
+
+/// A user whom a page names.
+#[derive(Clone, Copy, Debug)]
+pub struct PagePerson<'c> {
+    /// Display name.
+    pub name: &'c str,
+    /// Whether the user is signed in with an account, so that signing out and another account are of use.
+    pub is_member: bool,
 }
 
 /// An invitation link.
@@ -259,6 +277,8 @@ pub struct GuestForm<'c> {
     pub problem: Option<NameProblem>,
     /// Whether the invitation makes the guest a host.
     pub host: bool,
+    /// Whether the box to remember the name is checked; `None` where the browser could not remember it.
+    pub remember: Option<bool>,
 }
 
 /// Outcome of a sign-in in a popup.
@@ -305,6 +325,7 @@ impl Content<'_> {
             | Self::OpenApp { .. }
             | Self::Call { .. }
             | Self::SignedOut { .. }
+            | Self::GuestLeft { .. }
             | Self::Popup { .. }
             | Self::LogoutFrame => StatusCode::OK,
             Self::Refused { .. } | Self::StepUp { .. } | Self::EmbedRefused { .. } => {

@@ -28,7 +28,10 @@ pub use self::{
         StyleSheetError,
     },
     colour::{Colour, ColourError, MIN_CONTRAST},
-    content::{CalendarForm, Content, EmailForm, GuestForm, PageLink, PopupOutcome, ProviderLink},
+    content::{
+        CalendarForm, Content, EmailForm, GuestForm, PageLink, PagePerson, PopupOutcome,
+        ProviderLink,
+    },
     headers::frame_ancestors,
     languages::{Languages, UnknownLanguage},
     problem::{

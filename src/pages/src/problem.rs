@@ -16,6 +16,12 @@ pub enum NameProblem {
     Characters,
     /// The room rules make the creator no host of a room of that name.
     NotAllowed,
+    /// The name has parts that rooms cannot have; the form shows the name without them.
+    Adapted,
+    /// The text is the address of another site.
+    OtherSite,
+    /// The text is an address of this site that is no room's.
+    NoMeeting,
 }
 
 /// Why a user may not enter a room.

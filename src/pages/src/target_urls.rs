@@ -38,9 +38,11 @@ impl Content<'_> {
     /// The content without links to sign in.
     pub(super) fn without_sign_in(mut self) -> Self {
         if let Self::Start { sign_in, .. }
+        | Self::Meeting { sign_in, .. }
         | Self::Join { sign_in, .. }
         | Self::Wait { sign_in, .. }
         | Self::Refused { sign_in, .. }
+        | Self::SignedOut { sign_in, .. }
         | Self::BadRequest {
             problem: RequestProblem::SignIn { sign_in },
             ..

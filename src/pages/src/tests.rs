@@ -48,10 +48,17 @@ fn room(name: &str) -> RoomKey {
 fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, denial: RefusalCause) -> Content<'c> {
     Content::Refused {
         room,
-        person,
+        person: person.map(member),
         denial,
         again: "/acme/Board%20Meeting",
         sign_in: Some("/_gateway/login?return_to=/acme/x&switch=1"),
+    }
+}
+
+fn member(name: &str) -> PagePerson<'_> {
+    PagePerson {
+        name,
+        is_member: true,
     }
 }
 
@@ -74,6 +81,7 @@ fn guest(name: &str, problem: Option<NameProblem>) -> GuestForm<'_> {
         name: Some(name),
         problem,
         host: false,
+        remember: Some(true),
     }
 }
 
@@ -85,7 +93,10 @@ fn meeting<'c>(room: &'c RoomKey, url: &'c str) -> Content<'c> {
     };
     Content::Meeting {
         room,
+        person: Some("Ada"),
+        sign_in: Some("/_gateway/login?switch=1"),
         room_url: url,
+        admits_guests: false,
         host_link: link,
         guest_link: Some(PageLink { uses: None, ..link }),
         calendar: CalendarForm {
@@ -142,10 +153,12 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             "wait",
             Content::Wait {
                 room,
-                person: Some("Ada"),
+                person: Some(PagePerson {
+                    name: "Ada",
+                    is_member: false,
+                }),
                 awaited: Some("Grace"),
                 sign_in: Some("/_gateway/login"),
-                member: false,
                 events: EVENTS,
             },
         ),
@@ -181,7 +194,19 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 again: "/acme/Board%20Meeting",
             },
         ),
-        ("signed_out", Content::SignedOut { return_to: None }),
+        (
+            "signed_out",
+            Content::SignedOut {
+                sign_in: Some("/_gateway/login"),
+                return_to: None,
+            },
+        ),
+        (
+            "guest_left",
+            Content::GuestLeft {
+                return_to: Some("/acme/Board%20Meeting"),
+            },
+        ),
         (
             "sign_out_not_kept",
             Content::SignOutNotKept {
@@ -207,7 +232,6 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             Content::StepUp {
                 room,
                 person: Some("Ada"),
-                rule: 2,
                 required: "acr gold",
                 sign_in: "/_gateway/login?return_to=/acme/x&switch=1",
             },

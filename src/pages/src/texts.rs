@@ -73,20 +73,20 @@ macro_rules! sections {
 
 sections! {
     Words {
-        room person rule request_id reference asked_host site_host account site home room_page
+        room person request_id reference asked_host site_host account site home room_page
         sign_in other_account sign_out sign_out_everywhere again or
     }
-    Names { empty too_long reserved characters not_allowed }
+    Names { empty too_long reserved characters not_allowed adapted other_site no_meeting }
     Start {
         title signed_out create_title create_text create name create_named join_title room join
-        recent_title recent_text forget
+        recent_title recent_text recent_links forget
     }
     Meeting {
-        title open public_title public_text guest_title guest_text host_title host_text copy copied
+        title open invite_title more public_title public_text guest_text host_title host_text copy copied
         valid_until uses calendar_title calendar_subject calendar_start calendar_utc
         calendar_minutes calendar_download calendar_google calendar_outlook
     }
-    Join { title sign_in_text guest_title host_title host_text name name_text join }
+    Join { title sign_in_text guest_title host_title host_text name name_text remember join }
     Wait { title text awaited status lost open open_title sound host not_host }
     Choice { title text last email proceed unknown }
     Leaving { title text link }
@@ -94,7 +94,7 @@ sections! {
     Call {
         loading no_script failed_title failed_text over_title ended_title ended_text again
     }
-    SignedOut { title text not_kept }
+    SignedOut { title text again not_kept }
     Refused {
         title no_rule closed not_allowed not_yet opens over full no_guests host_starts advice
         advice_signed_out
@@ -343,12 +343,12 @@ mod tests {
     fn missing_texts_have_defaults_and_unknown_ones_are_refused() {
         let hebrew = "language = 'he'\ndirection = 'rtl'\n[words]\nroom = 'חדר'";
         let texts = Texts::parse(hebrew).unwrap();
-        assert_eq!((&*texts.words.room, &*texts.words.rule), ("חדר", "Rule"));
+        assert_eq!((&*texts.words.room, &*texts.words.or), ("חדר", "or"));
         assert_eq!(texts.direction.as_str(), "rtl");
         let austrian = Texts::parse("language = 'de-AT'\n[words]\nhome = 'Heim'").unwrap();
         assert_eq!(
-            (&*austrian.words.home, &*austrian.words.rule),
-            ("Heim", "Regel")
+            (&*austrian.words.home, &*austrian.words.room),
+            ("Heim", "Raum")
         );
         for (file, error) in [
             (

@@ -1,5 +1,6 @@
 //! Conversion of a page's content to the values of its template.
 
+mod account;
 mod call;
 mod choice;
 mod entry;
@@ -12,11 +13,12 @@ use askama::Template;
 use model::room::RoomKey;
 
 use self::{
+    account::AccountView,
     call::CallView,
     choice::ChoiceView,
     entry::{JoinView, WaitView},
     handoff::{ContinueView, OpenAppView},
-    meeting::MeetingView,
+    meeting::{MeetingLinks, MeetingView},
     notice::NoticeView,
     start::{StartForms, StartView},
 };
@@ -33,6 +35,8 @@ pub(super) struct Frame<'v> {
     title: String,
     /// Whether the name of the site is a link to the start page.
     leads_home: bool,
+    /// The line about the signed-in account.
+    account: Option<AccountView<'v>>,
 }
 
 // === impl Frame ===
@@ -52,12 +56,14 @@ impl<'v> Frame<'v> {
             script: None,
             title: String::new(),
             leads_home: true,
+            account: None,
         }
     }
 
     /// The HTML document.
     pub(super) fn render(mut self, content: &Content<'v>) -> askama::Result<String> {
         self.script = content.script();
+        self.account = AccountView::of(content);
         // At another host `/` is not the start page, and popups and hidden frames close.
         self.leads_home = !matches!(
             content,
@@ -83,10 +89,15 @@ impl<'v> Frame<'v> {
             Content::Meeting {
                 room,
                 room_url,
+                admits_guests,
                 host_link,
                 guest_link,
                 calendar,
-            } => MeetingView::new(self, room, room_url, host_link, guest_link, calendar).render(),
+                ..
+            } => {
+                let links = MeetingLinks::new(room_url, admits_guests, guest_link, host_link);
+                MeetingView::new(self, room, links, calendar).render()
+            }
             Content::Join {
                 room,
                 sign_in,
@@ -97,9 +108,8 @@ impl<'v> Frame<'v> {
                 person,
                 awaited,
                 sign_in,
-                member,
                 events,
-            } => WaitView::new(self, room, person, awaited, sign_in, member, events).render(),
+            } => WaitView::new(self, room, person, awaited, sign_in, events).render(),
             Content::ChooseProvider { providers, email } => {
                 ChoiceView::new(self, providers, email).render()
             }
@@ -145,6 +155,9 @@ fn name_problem(problem: NameProblem, texts: &Texts) -> &str {
         NameProblem::Reserved => &names.reserved,
         NameProblem::Characters => &names.characters,
         NameProblem::NotAllowed => &names.not_allowed,
+        NameProblem::Adapted => &names.adapted,
+        NameProblem::OtherSite => &names.other_site,
+        NameProblem::NoMeeting => &names.no_meeting,
     }
 }
 

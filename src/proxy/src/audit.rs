@@ -21,7 +21,6 @@ use model::{
     identity::Identity,
     integration::{Caller, Evidence},
     invitation::InvitationLink,
-    policy::Refusal,
     room::RoomKey,
     route::{Label, Transport},
     session::{Pass, Principal, Session, SessionId},
@@ -153,14 +152,14 @@ pub(crate) fn handed_over(principal: &Principal, room: &RoomKey, context: &Reque
 pub(crate) fn refused(
     principal: &Principal,
     room: &RoomKey,
-    refusal: Refusal,
+    reason: &dyn std::error::Error,
     context: &RequestContext,
 ) {
     info!(
         target: "audit",
         event = "refused",
         room = %room,
-        reason = %refusal,
+        %reason,
         subject = principal.identity().subject,
         session = principal.id().as_str(),
         client.addr = %context.client,

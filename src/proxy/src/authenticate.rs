@@ -180,16 +180,14 @@ impl Authenticator {
     pub(crate) fn revoke_passes(
         &self,
         cookies: RequestCookies<'_>,
-    ) -> (Vec<Receipt>, Vec<HeaderValue>) {
+    ) -> (Vec<Receipt>, Vec<Pass>, Vec<HeaderValue>) {
         let (passes, deletions) = self.passes.revoke_all(cookies);
         // The same passes again would add to the list of each replica, and to the store.
         let valid = passes
             .iter()
             .filter(|pass| self.revocations.cause([pass.credential()]).is_none());
-        (
-            valid.map(|pass| self.revoke(pass.credential())).collect(),
-            deletions,
-        )
+        let receipts = valid.map(|pass| self.revoke(pass.credential())).collect();
+        (receipts, passes, deletions)
     }
 
     /// Whether a pass is not revoked, and neither of an integration that no longer covers its room nor of a

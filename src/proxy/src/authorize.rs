@@ -16,6 +16,7 @@ use model::{
     session::{Principal, Visitor},
 };
 use observe::metrics::WorkerMetrics;
+use pages::PagePerson;
 
 use crate::{RequestContext, audit, credentials::Intent, passes::PassIssuer};
 
@@ -57,7 +58,8 @@ pub(crate) enum Denial {
 }
 
 /// A rule's demand for a stronger or more recent authentication.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rule {rule} requires a stronger or more recent sign-in: {required}")]
 pub(crate) struct StepUpDemand {
     /// Position of the rule, from 1.
     pub(crate) rule: usize,
@@ -94,10 +96,10 @@ pub(crate) enum AccessError {
         /// The room.
         room: RoomKey,
         /// Who waits.
-        person: Option<String>,
+        person: Option<NamedPerson>,
     },
     /// The person has to authenticate more strongly, or anew.
-    #[error("rule {} requires a stronger or more recent sign-in: {}", demand.rule, demand.required)]
+    #[error("{demand}")]
     StepUp {
         /// What is required.
         demand: StepUpDemand,
@@ -113,9 +115,16 @@ pub(crate) enum AccessError {
         refusal: Refusal,
         /// Which room.
         room: RoomKey,
-        /// The display name of the person; none for an anonymous visitor.
-        person: Option<String>,
+        /// The person; none for an anonymous visitor.
+        person: Option<NamedPerson>,
     },
+}
+
+/// A person as an error page names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedPerson {
+    name: String,
+    is_member: bool,
 }
 
 /// A principal with a right to a connection to Prosody.
@@ -137,6 +146,26 @@ pub(crate) enum Privilege<'p> {
     Anonymous(Grant<'p>),
     /// A recorder, which has credentials of its own at Prosody.
     Recorder,
+}
+
+// === impl NamedPerson ===
+
+impl NamedPerson {
+    /// The person behind a principal that has a name.
+    fn of(principal: &Principal) -> Option<Self> {
+        Some(Self {
+            name: principal.identity().display_name()?.to_owned(),
+            is_member: principal.is_member(),
+        })
+    }
+
+    /// The values of the page.
+    pub(crate) fn on_page(&self) -> PagePerson<'_> {
+        PagePerson {
+            name: &self.name,
+            is_member: self.is_member,
+        }
+    }
 }
 
 // === impl Authorizer ===
@@ -172,7 +201,7 @@ impl Authorizer {
         }
         Denial::of(admission, principal).map_err(|denial| {
             if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
-                audit::refused(principal, room, *refusal, request.context);
+                audit::refused(principal, room, refusal, request.context);
             }
             denial.into_error(room, principal)
         })
@@ -284,7 +313,7 @@ impl Denial {
 
     /// The error for the request.
     pub(crate) fn into_error(self, room: &RoomKey, principal: Option<&Principal>) -> AccessError {
-        let person = || principal?.identity().display_name().map(ToOwned::to_owned);
+        let person = || principal.and_then(NamedPerson::of);
         match self {
             Self::SignIn => AccessError::SignInFirst,
             Self::Guest { ask } => AccessError::GuestFirst { ask },

@@ -33,6 +33,8 @@ pub(crate) struct Addresses {
     pub(crate) host: (String, Timestamp),
     /// None where the rule does not let holders of links in.
     pub(crate) guest: Option<(String, Timestamp)>,
+    /// Whether the rule lets guests in at the room's address.
+    pub(crate) admits_guests: bool,
 }
 
 // === impl Addresses ===
@@ -99,6 +101,10 @@ impl Meetings {
             guest: self
                 .takes_links(policy, room)
                 .then(|| link(false, self.link_lifetime)),
+            admits_guests: matches!(
+                policy.decide(room, None, &self.empty_room()),
+                Admission::Guest { .. }
+            ),
             room: self.invitations.room_url(room),
         }
     }

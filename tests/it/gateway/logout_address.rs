@@ -8,6 +8,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::support::{
+    browser::Browser,
     faulty_provider::{CLIENT_SECRET, FaultyProvider},
     provider_fault::ProviderFault,
     site::{ORIGIN, Site, SiteOptions},
@@ -53,5 +54,70 @@ async fn the_address_of_the_logout_page_is_short_whatever_the_length_of_the_id_t
         // Here the session is over in either case.
         let page = browser.navigate("/room").await;
         assert_eq!(page.url.path(), "/_gateway/login");
+    }
+}
+
+#[tokio::test]
+async fn guests_are_not_sent_to_the_logout_page_of_a_provider_where_they_have_no_account() {
+    let rules = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n";
+    let site = Site::with(SiteOptions::default().rules(rules))
+        .await
+        .ready()
+        .await;
+    let logout = Url::parse(&format!("{ORIGIN}/_gateway/logout")).unwrap();
+    let leave = async |browser: &mut Browser| {
+        let answer = browser.load(&logout).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        answer.headers[header::LOCATION]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let join = async |browser: &mut Browser, room: &str| {
+        let form = [("room", room), ("name", "Zoë")];
+        let joined = browser.submit("/_gateway/join", &form).await;
+        assert_eq!(joined.status, StatusCode::SEE_OTHER);
+    };
+    let mut guest = site.browser();
+    join(&mut guest, "team").await;
+    assert!(
+        !guest
+            .navigate("/team")
+            .await
+            .text()
+            .contains("/_gateway/join")
+    );
+    let left = leave(&mut guest).await;
+    assert_eq!(left, "/_gateway/signed-out?guest=1&return_to=%2Fteam");
+    let page = guest.navigate(&left).await.text();
+    assert!(
+        page.contains("<h1>You have left the meeting</h1>"),
+        "{page}"
+    );
+    assert!(
+        page.contains("href=\"/team\">Return to the meeting"),
+        "{page}"
+    );
+    assert!(!page.contains("/_gateway/login"), "{page}");
+    // The pass has ended.
+    assert!(
+        guest
+            .navigate("/team")
+            .await
+            .text()
+            .contains("/_gateway/join")
+    );
+
+    // Of two rooms, none is the one to return to.
+    join(&mut guest, "team").await;
+    join(&mut guest, "board").await;
+    assert_eq!(leave(&mut guest).await, "/_gateway/signed-out?guest=1");
+
+    // A member goes to the provider, also with the pass of a room, and so does an unknown browser.
+    let mut max = site.signed_in("max").await;
+    join(&mut max, "team").await;
+    for browser in [&mut max, &mut site.browser()] {
+        let location = leave(browser).await;
+        assert!(location.starts_with(site.issuer()), "{location}");
     }
 }

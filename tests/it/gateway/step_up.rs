@@ -7,7 +7,8 @@ use url::Url;
 
 use super::CREATE;
 use crate::support::{
-    browser::Browser,
+    browser::{Browser, Page},
+    logs::Logs,
     site::{Site, SiteOptions},
 };
 
@@ -54,6 +55,38 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(owned).collect()
 }
 
+/// The page names the request, by which the audit line tells the rule; the page does not.
+fn assert_audits_refusal(logs: &Logs, page: &Page, room: &str, reason: &str) {
+    let text = page.text();
+    let (_, id) = text.split_once("<dt>Request ID</dt><dd><bdi>").unwrap();
+    let (id, _) = id.split_once('<').unwrap();
+    let (id, room) = (
+        format!("\"request\":\"{id}\""),
+        format!("\"room\":\"{room}\""),
+    );
+    let audit = logs.audit();
+    let line = audit.lines().find(|line| {
+        line.contains("\"event\":\"refused\"") && line.contains(&id) && line.contains(&room)
+    });
+    let line = line.unwrap_or_else(|| panic!("no {id} in {audit}"));
+    assert!(line.contains(reason), "{line}");
+    assert!(!text.contains("<dt>Rule"), "{text}");
+    assert!(!text.to_lowercase().contains("rule 1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_refusal_names_its_rule_in_the_audit_log_and_not_on_the_page() {
+    let logs = Logs::keep();
+    let rules = "[[room]]\nmatch = \"board\"\nenter = [\"group:staff\"]\n";
+    let site = Site::with(SiteOptions::default().rules(rules));
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let page = max.navigate("/board").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert_audits_refusal(&logs, &page, "board", "rule 1 lets other people in");
+    assert!(page.text().contains("href=\"/_gateway/logout\""));
+}
+
 const VAULT: &[(&str, &str)] = &[("acr_values", "gold"), ("max_age", "900")];
 
 /// Whether neither transport admits to the room.
@@ -90,11 +123,13 @@ async fn a_person_is_led_through_a_stronger_sign_in_and_again_when_it_is_old() {
 
 #[tokio::test]
 async fn a_sign_in_without_what_was_asked_for_ends_with_a_page_and_no_loop() {
+    let logs = Logs::keep();
     let site = site().await;
     let mut max = site.signed_in("max").await;
     let url = max.begin("/vault").await;
     for page in [max.finish("max", &url).await, max.navigate("/vault").await] {
         let text = page.text();
+        assert_audits_refusal(&logs, &page, "vault", "rule 1 requires a stronger");
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{text}");
         assert_eq!(page.url.path(), "/vault");
         assert!(text.contains("acr gold, max_age 900 s"), "{text}");

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{CREATE, revocation::closed_with, sid_of};
 use crate::support::{
+    browser::encode,
     logs::Logs,
     site::{ORIGIN, Site, SiteOptions},
 };
@@ -190,7 +191,11 @@ async fn typed_addresses_lead_to_rooms_of_this_site_only() {
             Some("/evil.example"),
         ),
         ("//evil.example/x", Some("/evil_example/x")),
-        ("javascript:alert(1)", Some("/javascriptalert1")),
+        // A name is shown first as it would be read.
+        ("javascript:alert(1)", None),
+        ("x@y", None),
+        ("a/b/c", None),
+        ("/a/b/c", Some("/b/c")),
         // Reserved paths are no room names.
         ("_gateway/logout", None),
         ("_gateway", None),
@@ -205,6 +210,36 @@ async fn typed_addresses_lead_to_rooms_of_this_site_only() {
         ("", None),
     ] {
         assert_eq!(target(typed).await.as_deref(), leads, "{typed}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_room_of_this_site_is_explained() {
+    let site = Site::start().await.ready().await;
+    let mut visitor = site.browser();
+    for (typed, shown, reason) in [
+        ("x@y", "xy", "Rooms cannot have exactly this name."),
+        ("a/b/c", "b/c", "Rooms cannot have exactly this name."),
+        (
+            "https://evil.example/x",
+            "https://evil.example/x",
+            "This link leads to another site.",
+        ),
+        (
+            "https://meet.example.org/",
+            "https://meet.example.org/",
+            "This link does not lead to a meeting.",
+        ),
+    ] {
+        let path = format!("/_gateway/go?room={}", encode(typed));
+        let page = visitor.navigate(&path).await;
+        let text = page.text();
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed}");
+        assert!(text.contains(reason), "{typed}: {text}");
+        assert!(
+            text.contains(&format!("value=\"{shown}\"")),
+            "{typed}: {text}"
+        );
     }
 }
 
@@ -347,10 +382,8 @@ async fn the_page_of_a_signed_out_person_leads_back_to_rooms_only() {
             leads.is_some(),
             "{query}: {text}"
         );
-        assert_eq!(
-            text.contains(">Sign in<"),
-            leads.is_some(),
-            "{query}: {text}"
-        );
+        let again = leads.unwrap_or("/_gateway/login?return_to=%2F");
+        let again = format!("<a class=\"button\" href=\"{again}\">Sign in again</a>");
+        assert!(text.contains(&again), "{query}: {text}");
     }
 }

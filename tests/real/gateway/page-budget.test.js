@@ -9,7 +9,8 @@ import { startGallery } from "../lib/gallery.js";
 /** A page and all that it loads, as compressed on the wire. */
 const MAX_BYTES = 30 * 1024;
 
-const phone = { width: 390, height: 844 };
+/** The size of the window with each scheme; no layout depends on the scheme. */
+const windows = { light: { width: 390, height: 844 }, dark: { width: 1280, height: 800 } };
 
 let gallery;
 let browser;
@@ -29,7 +30,7 @@ let tabs = 0;
 
 /** A tab that measures the bytes of the gateway's responses, and layout shifts. */
 async function measuredTab(options) {
-  const context = await browser.newContext({ viewport: phone, ...options });
+  const context = await browser.newContext({ viewport: windows[options.colorScheme], ...options });
   const page = await context.newPage();
   // The script at the end of a page arrives after the first paint, so that all that it changes is seen.
   const key = `tab${tabs += 1}`;

@@ -95,6 +95,7 @@ for (const language of ["en", "ar", "de", "fr", "es", "pt", "it", "nl", "pl", "t
     for (const name of names) {
       // The page that redirects at once is loaded without its script.
       await open(`/${language}/${name}${name === "continue" ? "?still" : ""}`);
+      await page.evaluate(() => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
       wrong.push(...(await violations(page)).map((what) => `${name}: ${what}`));
       await page.emulateMedia({ colorScheme: "dark" });
       wrong.push(...(await violations(page, rulesOfColours)).map((what) => `${name}, dark: ${what}`));
@@ -214,11 +215,16 @@ test("meetings are created and joined by keyboard alone", async () => {
   assert.equal(joined.headers.origin, gallery.origin);
   assert.deepEqual(
     { ...joined.fields, invite: "…" },
-    { room: "acme/calm-otter-4821-k7qd3m2a", page: "/acme/calm-otter-4821-k7qd3m2a", name: "Ada", invite: "…" },
+    { room: "acme/calm-otter-4821-k7qd3m2a", page: "/acme/calm-otter-4821-k7qd3m2a", name: "Ada", invite: "…", remember: "1" },
   );
 
-  await open("/en/join-problem");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "name");
+  // Where the field is all that the page is about, it has the focus from the start.
+  for (const [name, field] of [
+    ["join-problem", "name"], ["join-guests", "name"], ["start-guest", "room"], ["join", ""], ["start-signed-out", ""],
+  ]) {
+    await open(`/en/${name}`);
+    assert.equal(await page.evaluate(() => document.activeElement.id), field, name);
+  }
   assert.deepEqual(problems, []);
   await context.close();
 });
@@ -229,15 +235,20 @@ test("a meeting's page copies links and shows local times", async () => {
     permissions: ["clipboard-read", "clipboard-write"],
   });
   await open("/en/meeting");
-  await tabTo(page, "[data-copies=guest]");
+  assert.equal(await page.locator("[data-copies]:visible").count(), 1, "one link to invite with");
+  await tabTo(page, "[data-copies=invite]");
   await page.keyboard.press("Enter");
   await page.getByText("Copied").waitFor();
   assert.equal(
     await page.evaluate(() => navigator.clipboard.readText()),
-    await page.inputValue("#guest"),
+    await page.inputValue("#invite"),
   );
   assert.match(await page.locator("time").first().textContent(), /Saturday, November 21, 2026.*3:30/);
 
+  await tabTo(page, "details:nth-of-type(1) > summary");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator("[data-copies]:visible").count(), 3, "the other links are behind it");
+  await page.getByText("Add to your calendar").click();
   assert.equal(await page.inputValue("#begin"), "2026-11-21T15:30");
   await page.fill("#subject", "Board & more");
   await page.fill("#begin", "2026-12-01T00:15");
@@ -267,17 +278,21 @@ test("recent meetings are of this site, have no tokens, and can be removed", asy
       at("https://elsewhere.example/x", 5), at("javascript:canary=1", 4), at(`${origin}/_gateway/logout`, 3),
       at(`${origin}/%3Cimg%20src%3Dx%20onerror%3Dcanary%3D1%3E`, 2), null, "x", { conference: 1 },
     ]));
-    localStorage.setItem("gateway.rooms", JSON.stringify([at(`${origin}/acme/caf%c3%a9`, 1), at(`${origin}/a/b/c`, 9)]));
+    localStorage.setItem("gateway.rooms", JSON.stringify([
+      { ...at(`${origin}/acme/caf%c3%a9`, 1), room: "acme/caf%c3%a9" }, { ...at(`${origin}/a/b/c`, 9), room: 1 },
+    ]));
   }, gallery.origin);
   await open("/en/meeting");
   const kept = await page.evaluate(() => JSON.parse(localStorage.getItem("gateway.rooms")));
-  assert.deepEqual(kept.map(({ conference }) => conference).slice(2), [
-    "https://meet.example.org/acme/calm-otter-4821-k7qd3m2a",
+  assert.deepEqual(kept.map(({ conference, room }) => [conference, room]).slice(2), [
+    ["https://meet.example.org/acme/calm-otter-4821-k7qd3m2a", "acme/calm-otter-4821-k7qd3m2a"],
   ]);
   await open("/en/start");
   const links = await page.locator("#recent a").evaluateAll((all) => all.map((a) => [a.getAttribute("href"), a.textContent]));
   assert.deepEqual(links, [
     ["/acme/Caf%C3%A9", "acme/Café"],
+    // The way back of a host, also where the latest visit was to the room itself.
+    ["/_gateway/meeting?room=acme%2Fcaf%25c3%25a9", "Links and calendar"],
     ["/b/c", "b/c"],
     ["/%3Cimg%20src%3Dx%20onerror%3Dcanary%3D1%3E", "<img src=x onerror=canary=1>"],
   ]);
@@ -320,6 +335,25 @@ test("a waiting visitor enters with the fragment, and the page announces it", as
   await context.close();
 });
 
+test("a page before the opening tries again when the room opens, and not before", async () => {
+  const { context, page, problems, open } = await visitor();
+  const opens = Date.parse("2026-11-21T10:00:00Z");
+  const again = () => gallery.requests.filter(({ url }) => url.startsWith("/_gateway/login")).length;
+  for (const [before, tries] of [[60_000, 1], [40 * 86_400_000, 0], [-60_000, 0]]) {
+    await page.clock.install({ time: opens - before });
+    const earlier = again();
+    await open("/en/refused-not-yet");
+    assert.equal(await page.locator("main .button:not(.quiet)").count(), 0, "nothing is to be done");
+    await page.clock.runFor(59_000);
+    assert.equal(again(), earlier);
+    await page.clock.runFor(10_000);
+    if (tries > 0) await page.waitForURL(/\/_gateway\/login/);
+    assert.equal(again(), earlier + tries, `${before} ms before`);
+  }
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("every page but a call works without scripts", async () => {
   const { context, page, open } = await visitor({ javaScriptEnabled: false });
   await open("/en/wait");
@@ -328,6 +362,8 @@ test("every page but a call works without scripts", async () => {
   await open("/en/meeting");
   assert.match(await page.locator("time").first().textContent(), /^2026-11-21 10:00 UTC$/);
   assert.equal(await page.isVisible("[data-copies]"), false);
+  assert.match(await page.inputValue("#invite"), /\?invite=/);
+  await page.getByText("Add to your calendar").click();
   const file = await sends(page, "/_gateway/meeting.ics", () => page.press("#subject", "Enter"));
   assert.equal(file.fields.start, "2026-11-21T10:00");
   await open("/en/start");
@@ -389,6 +425,8 @@ test("a call is shown in a frame, and its end on the gateway's page", async () =
   await page.route(`${gallery.calls}/**`, (route) => route.abort());
   await page.reload();
   await page.getByText("The meeting cannot be shown").waitFor();
+  assert.equal(await page.locator("#failed .button:not(.quiet)").textContent(), "Try again");
+  assert.equal(await page.locator("#failed .site").textContent(), "Meet at Example");
   assert.deepEqual(await violations(page), []);
   assert.deepEqual(problems, []);
   await context.close();

@@ -49,7 +49,7 @@ async function picture(context, page) {
 }
 
 test("the pictures in the documents are of the pages as they are", async () => {
-  const context = await browser.newContext({ viewport: { width: 900, height: 700 }, colorScheme: "light" });
+  const context = await browser.newContext({ viewport: { width: 1120, height: 720 }, colorScheme: "light" });
   const page = await context.newPage();
   const now = {};
   for (const [file, name] of Object.entries(pictures)) {

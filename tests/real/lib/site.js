@@ -91,7 +91,8 @@ export async function startSite({
           await page.getByRole("button", { name: "New meeting" }).click();
         }
         await page.waitForURL((url) => url.pathname === "/_gateway/meeting");
-        const [all, guest, host] = await Promise.all(["public", "guest", "host"].map((id) => page.locator(`#${id}`).inputValue()));
+        const [guest, host] = await Promise.all(["invite", "host"].map((id) => page.locator(`#${id}`).inputValue()));
+        const all = await page.getByRole("link", { name: "Open the meeting" }).getAttribute("href");
         for (const link of [guest, host]) await registerSecret(label, new URL(link).searchParams.get("invite"));
         const url = new URL(page.url());
         return { room: url.searchParams.get("room"), page: url.pathname + url.search, links: { all, guest, host } };

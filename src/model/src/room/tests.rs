@@ -275,6 +275,28 @@ proptest! {
 }
 
 #[test]
+fn a_typed_name_that_loses_characters_has_a_shorter_one() {
+    for (typed, shortened) in [
+        ("Team Call", None),
+        (" acme/Planning/ ", None),
+        ("B%C3%BCro", None),
+        ("a_b-c.d", None),
+        ("x@y", Some("xy")),
+        ("O'Hara", Some("OHara")),
+        ("a/b/c", Some("b/c")),
+        ("acme//x", Some("acme/x")),
+        ("Tom's 100%25 day", Some("Toms 100% day")),
+    ] {
+        let room = RoomKey::from_text(typed).unwrap();
+        assert_eq!(room.shortened(typed).as_deref(), shortened, "{typed}");
+        if let Some(shortened) = shortened {
+            assert_eq!(RoomKey::from_text(shortened).unwrap(), room, "{typed}");
+            assert_eq!(room.shortened(shortened), None, "{typed}");
+        }
+    }
+}
+
+#[test]
 fn a_typed_name_keeps_its_spelling_in_the_address() {
     for (typed, path) in [
         ("Open-Plausch", "/Open-Plausch"),

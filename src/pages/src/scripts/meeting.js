@@ -65,11 +65,11 @@
 
   const KEY = "gateway.rooms";
   const MOST = 30;
-  const conference = document.getElementById("meeting").dataset.url;
+  const { url: conference, room } = document.getElementById("meeting").dataset;
   try {
     const known = JSON.parse(localStorage.getItem(KEY));
-    const others = Array.isArray(known) ? known.filter((room) => room?.conference !== conference) : [];
-    localStorage.setItem(KEY, JSON.stringify([...others, { conference, date: Date.now() }].slice(-MOST)));
+    const others = Array.isArray(known) ? known.filter((other) => other?.conference !== conference) : [];
+    localStorage.setItem(KEY, JSON.stringify([...others, { conference, room, date: Date.now() }].slice(-MOST)));
   } catch (_) {
     // Without local storage there is no list of recent meetings.
   }

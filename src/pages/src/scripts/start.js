@@ -47,8 +47,10 @@ if (/^#(.*&)?jwt=/.test(location.hash)) {
     try {
       const { origin, pathname } = new URL(entry.conference);
       const { key, name, tenant, path } = roomOf(pathname);
+      // Set for a meeting whose page this browser has shown to its host.
+      const hosted = typeof entry.room === "string" ? entry.room : "";
       const isRoom = origin === location.origin && tenant.toLowerCase() !== "_gateway" && !key.endsWith("/");
-      return isRoom ? [{ path, name, key, date: Number(entry.date) || 0 }] : [];
+      return isRoom ? [{ path, name, key, hosted, date: Number(entry.date) || 0 }] : [];
     } catch (_) {
       return [];
     }
@@ -57,9 +59,14 @@ if (/^#(.*&)?jwt=/.test(location.hash)) {
   const section = document.getElementById("recent");
   const list = section.querySelector("ul");
   const date = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-  const seen = new Set();
-  const rooms = KEYS.flatMap(read).flatMap(room).sort((a, b) => b.date - a.date).filter(({ key }) => !seen.has(key) && seen.add(key));
-  for (const { path, name, date: visited } of rooms.slice(0, MOST)) {
+  const byKey = new Map();
+  for (const visit of KEYS.flatMap(read).flatMap(room).sort((a, b) => b.date - a.date)) {
+    const latest = byKey.get(visit.key);
+    if (latest) latest.hosted ||= visit.hosted;
+    else byKey.set(visit.key, visit);
+  }
+  const rooms = [...byKey.values()];
+  for (const { path, name, hosted, date: visited } of rooms.slice(0, MOST)) {
     const item = document.createElement("li");
     const link = document.createElement("a");
     const text = document.createElement("bdi");
@@ -67,6 +74,13 @@ if (/^#(.*&)?jwt=/.test(location.hash)) {
     link.href = path;
     link.append(text);
     item.append(link);
+    if (hosted !== "") {
+      const page = document.createElement("a");
+      page.className = "more";
+      page.textContent = list.dataset.links;
+      page.href = `/_gateway/meeting?${new URLSearchParams({ room: hosted })}`;
+      item.append(" ", page);
+    }
     if (visited > 0 && visited < 8.64e15) {
       const time = document.createElement("time");
       time.dateTime = new Date(visited).toISOString();

@@ -10,8 +10,9 @@
   const waiting = status.textContent;
   const sound = document.getElementById("sound");
   // Adds the fragment, which holds options of Jitsi's page.
-  const signIn = page.querySelector('a[href^="/_gateway/login"]');
-  signIn?.setAttribute("href", signIn.getAttribute("href") + location.hash);
+  for (const signIn of document.querySelectorAll('a[href^="/_gateway/login"]')) {
+    signIn.setAttribute("href", signIn.getAttribute("href") + location.hash);
+  }
 
   // Browsers allow sound after a user action; the click on the checkbox is one.
   let audio;

@@ -24,6 +24,99 @@ fn a_rejected_name_is_explained_at_its_field() {
 }
 
 #[test]
+fn a_field_that_is_all_that_a_page_is_about_has_the_focus() {
+    let room = room("x");
+    let join = |sign_in| Content::Join {
+        room: &room,
+        sign_in,
+        guest: Some(guest("Ada", None)),
+    };
+    let start = |sign_in| Content::Start {
+        person: None,
+        sign_in,
+        may_create: false,
+        name: None,
+        joining: false,
+        problem: None,
+    };
+    for (content, focused) in [
+        (join(None), true),
+        (join(Some("/_gateway/login")), false),
+        (start(None), true),
+        (start(Some("/_gateway/login")), false),
+    ] {
+        let page = render(&content);
+        let fields = text(&page).matches(" autofocus").count();
+        assert_eq!(fields, usize::from(focused), "{content:?}");
+    }
+}
+
+#[test]
+fn the_name_is_remembered_only_where_the_browser_can_and_the_guest_wants() {
+    let room = room("x");
+    for (remember, boxes, checked) in [(None, 0, 0), (Some(true), 1, 1), (Some(false), 1, 0)] {
+        let guest = GuestForm {
+            remember,
+            ..guest("Ada", None)
+        };
+        let page = render(&Content::Join {
+            room: &room,
+            sign_in: None,
+            guest: Some(guest),
+        });
+        let html = text(&page);
+        assert_eq!(html.matches("name=\"remember\"").count(), boxes, "{html}");
+        assert_eq!(html.matches(" checked").count(), checked, "{html}");
+    }
+}
+
+#[test]
+fn a_meeting_has_one_link_to_invite_with_and_the_others_behind_it() {
+    let room = room("x");
+    let (room_url, guest_url, host_url) = (
+        "https://meet.test/x",
+        "https://meet.test/x?invite=guest",
+        "https://meet.test/x?invite=host",
+    );
+    let page_of = |admits_guests: bool, has_guest_link: bool| {
+        let mut content = meeting(&room, room_url);
+        if let Content::Meeting {
+            admits_guests: admits,
+            host_link,
+            guest_link,
+            ..
+        } = &mut content
+        {
+            *admits = admits_guests;
+            host_link.url = host_url;
+            *guest_link = has_guest_link.then_some(PageLink {
+                url: guest_url,
+                ..*host_link
+            });
+        }
+        text(&render(&content)).to_owned()
+    };
+    let fields = |html: &str| {
+        let values = html.split("class=\"address\"").skip(1);
+        values
+            .map(|rest| element(rest, "value=\"", "\"").unwrap().1.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let anyone = "Anyone with this link can join without an account.";
+    for (admits_guests, has_guest_link, first, behind, for_guests) in [
+        (true, true, guest_url, vec![host_url], true),
+        (false, true, guest_url, vec![room_url, host_url], true),
+        (false, false, room_url, vec![host_url], false),
+    ] {
+        let html = page_of(admits_guests, has_guest_link);
+        let (before, more) = html.split_once("<details>").unwrap();
+        assert_eq!(fields(before), [first], "{html}");
+        assert_eq!(fields(more), behind, "{html}");
+        assert_eq!(before.contains(anyone), for_guests, "{html}");
+    }
+}
+
+#[test]
 fn a_meeting_shows_expiry_and_maximum_users_of_its_links() {
     let page = render(&meeting(&room("x"), "https://meet.test/x?a&b"));
     let html = text(&page);
@@ -66,13 +159,15 @@ fn the_redirect_to_the_provider_works_with_and_without_javascript() {
 #[test]
 fn a_waiting_account_that_is_no_host_is_told_so_and_may_use_another() {
     let room = room("x");
-    let wait = |member| {
+    let wait = |is_member| {
         let page = render(&Content::Wait {
             room: &room,
-            person: Some("Max"),
+            person: Some(PagePerson {
+                name: "Max",
+                is_member,
+            }),
             awaited: None,
             sign_in: Some("/_gateway/login"),
-            member,
             events: EVENTS,
         });
         text(&page).to_owned()

@@ -37,10 +37,9 @@ fn hostile_texts_are_escaped() {
         }),
         render(&Content::Wait {
             room,
-            person: Some(hostile),
+            person: Some(member(hostile)),
             awaited: Some(hostile),
             sign_in: None,
-            member: true,
             events: hostile,
         }),
         render(&Content::Call {

@@ -108,6 +108,9 @@ fn refusals(room: &RoomKey) -> Vec<Content<'_>> {
         NameProblem::Reserved,
         NameProblem::Characters,
         NameProblem::NotAllowed,
+        NameProblem::Adapted,
+        NameProblem::OtherSite,
+        NameProblem::NoMeeting,
     ];
     let problems = names.map(RequestProblem::Name).into_iter().chain([
         RequestProblem::Address,
@@ -137,7 +140,6 @@ fn every_refusal_is_in_the_language_of_its_reader_and_leads_on() {
     let data = [
         "acme/board meeting",
         "Ada",
-        "1",
         "01JD-7F3A",
         "2026-11-21 10:00 UTC",
         REFERENCE,

@@ -4,7 +4,7 @@ use askama::Template;
 use model::room::RoomKey;
 
 use super::{Frame, local_path, name_problem, room_name, shorten};
-use crate::{GuestForm, texts};
+use crate::{GuestForm, PagePerson, texts};
 
 /// Values of `join.html`.
 #[derive(Template)]
@@ -17,6 +17,8 @@ pub(super) struct JoinView<'v> {
     sign_in: Option<&'v str>,
     guest: Option<GuestForm<'v>>,
     problem: Option<&'v str>,
+    /// Whether the field for the name is all that the page is about.
+    is_only_form: bool,
 }
 
 /// Values of `wait.html`.
@@ -26,10 +28,12 @@ pub(super) struct WaitView<'v> {
     frame: Frame<'v>,
     texts: &'v texts::Wait,
     room: String,
-    person: Option<String>,
+    /// Name of a waiting guest.
+    guest: Option<String>,
     awaited: Option<String>,
     sign_in: Option<&'v str>,
-    member: bool,
+    /// Whether the waiting user is signed in, with an account that is no host.
+    is_member: bool,
     events: &'v str,
 }
 
@@ -50,6 +54,7 @@ impl<'v> JoinView<'v> {
             key: room.to_string(),
             sign_in: sign_in.map(local_path),
             problem: problem.map(|problem| name_problem(problem, frame.texts)),
+            is_only_form: sign_in.is_none(),
             guest: guest.map(|guest| GuestForm {
                 action: local_path(guest.action),
                 ..guest
@@ -65,20 +70,22 @@ impl<'v> WaitView<'v> {
     pub(super) fn new(
         frame: Frame<'v>,
         room: &RoomKey,
-        person: Option<&'v str>,
+        person: Option<PagePerson<'v>>,
         awaited: Option<&'v str>,
         sign_in: Option<&'v str>,
-        member: bool,
         events: &'v str,
     ) -> Self {
         let texts = &frame.texts.wait;
+        let is_member = person.is_some_and(|person| person.is_member);
         Self {
             texts,
             room: room_name(room),
-            person: person.map(shorten),
+            guest: person
+                .filter(|_| !is_member)
+                .map(|person| shorten(person.name)),
             awaited: awaited.map(shorten),
             sign_in: sign_in.map(local_path),
-            member,
+            is_member,
             events: local_path(events),
             frame: frame.with_title(&texts.title),
         }

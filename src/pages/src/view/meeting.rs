@@ -14,11 +14,19 @@ pub(super) struct MeetingView<'v> {
     texts: &'v texts::Meeting,
     room: String,
     key: String,
-    room_url: &'v str,
-    host_link: LinkView<'v>,
-    guest_link: Option<LinkView<'v>>,
+    links: MeetingLinks<'v>,
     calendar: CalendarForm<'v>,
     start: HtmlTime,
+}
+
+/// The links of a meeting: one to invite with, and the others.
+pub(super) struct MeetingLinks<'v> {
+    room_url: &'v str,
+    /// Admits guests; without one, the room's URL is the link to invite with.
+    invitation: Option<LinkView<'v>>,
+    /// Whether the room's URL is a link of its own: it does not do the same as the invitation.
+    has_public_link: bool,
+    host: LinkView<'v>,
 }
 
 /// Values of `link.html` and `lifetime.html`.
@@ -28,15 +36,31 @@ struct LinkView<'v> {
     uses: Option<u32>,
 }
 
+// === impl MeetingLinks ===
+
+impl<'v> MeetingLinks<'v> {
+    pub(super) fn new(
+        room_url: &'v str,
+        admits_guests: bool,
+        guest_link: Option<PageLink<'v>>,
+        host_link: PageLink<'v>,
+    ) -> Self {
+        Self {
+            room_url,
+            has_public_link: guest_link.is_some() && !admits_guests,
+            invitation: guest_link.map(Into::into),
+            host: host_link.into(),
+        }
+    }
+}
+
 // === impl MeetingView ===
 
 impl<'v> MeetingView<'v> {
     pub(super) fn new(
         frame: Frame<'v>,
         room: &RoomKey,
-        room_url: &'v str,
-        host_link: PageLink<'v>,
-        guest_link: Option<PageLink<'v>>,
+        links: MeetingLinks<'v>,
         calendar: CalendarForm<'v>,
     ) -> Self {
         let texts = &frame.texts.meeting;
@@ -44,9 +68,7 @@ impl<'v> MeetingView<'v> {
             texts,
             room: room_name(room),
             key: room.to_string(),
-            room_url,
-            host_link: host_link.into(),
-            guest_link: guest_link.map(Into::into),
+            links,
             calendar,
             start: HtmlTime::new(calendar.start),
             frame: frame.with_title(&texts.title),

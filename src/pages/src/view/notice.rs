@@ -7,7 +7,8 @@ use model::{clock::Timestamp, room::RoomKey};
 
 use super::{Frame, local_path, name_problem, room_name, shorten};
 use crate::{
-    Content, EmbedProblem, PopupOutcome, RefusalCause, RequestProblem, html_time::HtmlTime,
+    Content, EmbedProblem, PagePerson, PopupOutcome, RefusalCause, RequestProblem,
+    html_time::HtmlTime,
 };
 
 /// Values of `notice.html`.
@@ -19,10 +20,12 @@ pub(super) struct NoticeView<'v> {
     data: Vec<(&'static str, &'v str)>,
     paragraphs: Vec<&'v str>,
     buttons: Vec<Button<'v>>,
+    /// Whether the first button is the obvious action.
+    has_obvious_action: bool,
     facts: Vec<Fact<'v>>,
 }
 
-/// A link in the style of a button; the first one is emphasized.
+/// A link in the style of a button.
 struct Button<'v> {
     label: &'v str,
     target: String,
@@ -49,12 +52,23 @@ impl<'v> NoticeView<'v> {
             data: Vec::new(),
             paragraphs: Vec::new(),
             buttons: Vec::new(),
+            // Nothing is to be done before a room opens, which may be weeks ahead.
+            has_obvious_action: !matches!(
+                content,
+                Content::Refused {
+                    denial: RefusalCause::NotYet { .. },
+                    ..
+                }
+            ),
             facts: Vec::new(),
         };
         view.add_content(content);
         let is_error = !matches!(
             content,
-            Content::SignedOut { .. } | Content::Popup { .. } | Content::LogoutFrame
+            Content::SignedOut { .. }
+                | Content::GuestLeft { .. }
+                | Content::Popup { .. }
+                | Content::LogoutFrame
         );
         if is_error {
             view.add_fact(&texts.words.request_id, request_id);
@@ -76,7 +90,6 @@ impl<'v> NoticeView<'v> {
             Content::StepUp {
                 room,
                 person,
-                rule,
                 required,
                 sign_in,
             } => {
@@ -89,7 +102,6 @@ impl<'v> NoticeView<'v> {
                 if let Some(person) = person {
                     self.add_fact(&words.person, person);
                 }
-                self.add_fact(&words.rule, &rule.to_string());
                 self.add_code(&step_up.required, required);
             }
             Content::LinkRefused {
@@ -152,11 +164,22 @@ impl<'v> NoticeView<'v> {
                 self.add_reference(reference);
             }
             Content::Popup { outcome } => self.add_popup_outcome(outcome),
-            Content::SignedOut {
-                return_to: Some(again),
-            } => {
-                self.set_message(&texts.signed_out.title, &[]);
-                self.add_button(&words.sign_in, again);
+            Content::SignedOut { sign_in, return_to } => {
+                // A person who was put out of a meeting still uses the browser.
+                let text = return_to.is_none().then_some(&*texts.signed_out.text);
+                self.set_message(&texts.signed_out.title, text.as_slice());
+                if let Some(sign_in) = sign_in {
+                    self.add_button(&texts.signed_out.again, sign_in);
+                } else if let Some(room) = return_to {
+                    self.add_button(&texts.call.again, room);
+                }
+                self.add_button(&words.home, "/");
+            }
+            Content::GuestLeft { return_to } => {
+                self.set_message(&texts.call.over_title, &[&texts.signed_out.text]);
+                if let Some(room) = return_to {
+                    self.add_button(&texts.call.again, room);
+                }
                 self.add_button(&words.home, "/");
             }
             Content::SignOutNotKept { provider } => {
@@ -166,7 +189,7 @@ impl<'v> NoticeView<'v> {
                 }
                 self.add_button(&words.home, "/");
             }
-            Content::SignedOut { return_to: None } | Content::LogoutFrame => {
+            Content::LogoutFrame => {
                 self.set_message(&texts.signed_out.title, &[&texts.signed_out.text]);
                 self.add_button(&words.home, "/");
             }
@@ -182,14 +205,15 @@ impl<'v> NoticeView<'v> {
     fn add_refusal(
         &mut self,
         room: &RoomKey,
-        person: Option<&str>,
+        person: Option<PagePerson<'_>>,
         denial: RefusalCause,
         again: &str,
         sign_in: Option<&str>,
     ) {
         let texts = self.frame.texts;
         let words = &texts.words;
-        let (advice, label) = if person.is_some() {
+        let is_member = person.is_some_and(|person| person.is_member);
+        let (advice, label) = if is_member {
             (&texts.refused.advice, &words.other_account)
         } else {
             (&texts.refused.advice_signed_out, &words.sign_in)
@@ -212,10 +236,12 @@ impl<'v> NoticeView<'v> {
         }
         self.add_fact(&words.room, &room_name(room));
         if let Some(person) = person {
-            self.add_fact(&words.person, person);
-        }
-        if let Some(rule) = denial.rule() {
-            self.add_fact(&words.rule, &rule.to_string());
+            let label = if is_member {
+                &words.person
+            } else {
+                &texts.join.name
+            };
+            self.add_fact(label, person.name);
         }
     }
 

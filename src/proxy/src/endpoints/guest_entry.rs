@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
@@ -19,7 +19,7 @@ use model::{
     invitation::InvitationLink,
     path::CanonicalPath,
     room::RoomKey,
-    session::{BrowsingContext, Pass, Principal, ReturnTo},
+    session::{self, BrowsingContext, Pass, Principal, RequestCookies, ReturnTo},
     token::ClientTokenKind,
 };
 use pages::{GuestForm, NameProblem};
@@ -54,6 +54,7 @@ pub(crate) async fn open_link(
         name: known,
         problem: None,
         host: link.host,
+        remember: None,
     };
     Ok(room_page::choose(worker, visit, Some(form)))
 }
@@ -79,15 +80,16 @@ pub(crate) async fn join(
     let link = form.get("invite").filter(|invite| !invite.is_empty());
     let link = link.map(|invite| format!("invite={invite}"));
     responder.lead_to(&ReturnTo::of_request(&path, link.as_deref()));
+    let typed = form.get("name").unwrap_or_default();
+    let remembers = form.get("remember").is_some();
     let visit = RoomPageRequest {
+        cookies: name_cookie(worker, request.headers(), typed, remembers),
         request,
         path,
         responder,
         context,
         room,
-        cookies: Vec::new(),
     };
-    let typed = form.get("name").unwrap_or_default();
     let invite = form.get("invite").filter(|invite| !invite.is_empty());
     let link = match invite {
         Some(invite) => Some(worker.state.invitations.open(invite, &visit.room)?),
@@ -119,8 +121,11 @@ pub(crate) async fn join(
                 name: Some(typed),
                 problem: Some(problem),
                 host: link.as_ref().is_some_and(|link| link.host),
+                remember: Some(remembers),
             };
-            return Ok(room_page::choose(worker, &visit, Some(form)));
+            let mut answer = room_page::choose(worker, &visit, Some(form));
+            append_cookies(&mut answer, visit.cookies);
+            return Ok(answer);
         }
     };
     if let Some(link) = link {
@@ -197,7 +202,41 @@ fn let_in(
     };
     let mut answer = redirect(StatusCode::SEE_OTHER, &here)?;
     append_cookies(&mut answer, cookies);
+    append_cookies(&mut answer, visit.cookies.clone());
     Ok(answer)
+}
+
+/// The `Set-Cookie` header that stores the name for the next form, or deletes the stored one: the box is
+/// not checked, or the field is empty. The names of members are known otherwise.
+fn name_cookie(
+    worker: &Worker,
+    headers: &HeaderMap,
+    typed: &str,
+    remembers: bool,
+) -> Vec<HeaderValue> {
+    if !can_remember(worker, headers) {
+        return Vec::new();
+    }
+    let forget = || session::forget_guest_name(RequestCookies::new(headers));
+    let cookie = match guest_name(typed) {
+        Ok(name) if remembers => session::remember_guest_name(&name),
+        Ok(_) | Err(NameProblem::Empty) => forget(),
+        Err(_) => None,
+    };
+    cookie.into_iter().collect()
+}
+
+/// The name that the form begins with: that of the last form, if it is as that form would have stored it.
+pub(crate) fn remembered_name(headers: &HeaderMap) -> Option<String> {
+    let name = session::remembered_guest_name(RequestCookies::new(headers))?;
+    guest_name(&name).ok().filter(|checked| *checked == name)
+}
+
+/// Whether the form offers to remember the name: not to members, and not in frames of other sites, from
+/// which the cookie may not come back.
+pub(crate) fn can_remember(worker: &Worker, headers: &HeaderMap) -> bool {
+    place_of(headers) == BrowsingContext::TopLevel
+        && worker.state.authenticator.session(headers).is_none()
 }
 
 /// Whether the visitor holds a pass of this link already, or of a host link: opening it again uses

@@ -68,50 +68,71 @@ pub(crate) fn go(
         .unwrap_or_default();
     let locations = &worker.state.locations;
     // An address of ours keeps its link; of another site nothing is taken.
-    if let Some(target) = target_of(&typed, &worker.state.authenticator.origin, locations) {
-        return redirect(StatusCode::SEE_OTHER, target.as_str());
-    }
-    let room = if typed.contains("://") {
-        Err(NameProblem::Characters)
-    } else {
-        RoomKey::from_text(&typed).map_err(name_problem)
+    let destination = match address_of(&typed, &worker.state.authenticator.origin, locations) {
+        Some(TypedAddress::Room(page)) => Ok(page.as_str().to_owned()),
+        Some(TypedAddress::Own) => Err((typed, NameProblem::NoMeeting)),
+        Some(TypedAddress::Foreign) => Err((typed, NameProblem::OtherSite)),
+        None => page_of_name(&typed, locations),
     };
-    let page = room.and_then(|room| {
-        Route::has_page(&room, locations)
-            .then(|| room.page_path_as(&typed))
-            .ok_or(NameProblem::Reserved)
-    });
-    match page {
+    match destination {
         Ok(page) => redirect(StatusCode::SEE_OTHER, &page),
-        Err(problem) => Ok(start(
-            worker,
-            request,
-            responder,
-            true,
-            Some((&typed, problem)),
-        )),
+        Err((shown, problem)) => {
+            let wrong = Some((shown.as_str(), problem));
+            Ok(start(worker, request, responder, true, wrong))
+        }
     }
 }
 
-/// The room's page that an address of this site leads to, as people write addresses: the scheme
-/// is often left out.
-fn target_of(address: &str, own_origin: &str, locations: &SiteLocations) -> Option<ReturnTo> {
-    let rest = address
-        .split_once("://")
-        .filter(|(scheme, _)| WEB.iter().any(|web| web.eq_ignore_ascii_case(scheme)))
-        .map_or(address, |(_, rest)| rest);
-    let url = Url::parse(&format!("https://{rest}")).ok()?;
-    let plain = url.username().is_empty() && url.password().is_none();
-    let own = plain && url.origin().ascii_serialization() == own_origin;
-    if !own {
-        return None;
+/// The page of a typed name, or the text to show in its place with the reason. A name with parts that rooms
+/// cannot have is shown without them, before it leads to a room of another name. A path is read like an
+/// address.
+fn page_of_name(typed: &str, locations: &SiteLocations) -> Result<String, (String, NameProblem)> {
+    let refuse = |problem| (typed.to_owned(), problem);
+    let room = RoomKey::from_text(typed).map_err(|error| refuse(name_problem(error)))?;
+    if !Route::has_page(&room, locations) {
+        return Err(refuse(NameProblem::Reserved));
     }
-    let Route::Room(page) = Route::classify(url.path(), locations).ok()?.route else {
-        return None;
+    match room.shortened(typed) {
+        Some(name) if !typed.starts_with('/') => Err((name, NameProblem::Adapted)),
+        _ => Ok(room.page_path_as(typed)),
+    }
+}
+
+/// What a typed or pasted address is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum TypedAddress {
+    /// The page of a room of this site.
+    Room(ReturnTo),
+    /// Another page of this site.
+    Own,
+    /// Another site, or none.
+    Foreign,
+}
+
+/// The address in a text, as people write addresses: the scheme of this site is often left out. `None` for
+/// a name.
+fn address_of(text: &str, own_origin: &str, locations: &SiteLocations) -> Option<TypedAddress> {
+    let scheme = text.split_once("://");
+    let (is_web, rest) = match scheme {
+        Some((scheme, rest)) => (WEB.iter().any(|web| web.eq_ignore_ascii_case(scheme)), rest),
+        None => (true, text),
+    };
+    let url = Url::parse(&format!("https://{rest}")).ok();
+    let is_own = |url: &Url| {
+        let has_no_user = url.username().is_empty() && url.password().is_none();
+        has_no_user && url.origin().ascii_serialization() == own_origin
+    };
+    let Some(url) = url.filter(|url| is_web && is_own(url)) else {
+        return scheme.map(|_| TypedAddress::Foreign);
+    };
+    let Ok(Route::Room(page)) = Route::classify(url.path(), locations).map(|routed| routed.route)
+    else {
+        return Some(TypedAddress::Own);
     };
     let path = page.respelled.unwrap_or_else(|| url.path().to_owned());
     let query = url.query().map(|query| format!("?{query}"));
-    Some(ReturnTo::parse(&(path + &query.unwrap_or_default())))
+    let page = ReturnTo::parse(&(path + &query.unwrap_or_default()));
+    Some(TypedAddress::Room(page))
 }
 
 /// Makes a meeting: a room that carries its creator's tag, on whatever replica, for ever.
@@ -155,30 +176,64 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_rooms_of_this_site_are_taken_from_addresses() {
-        for (typed, target) in [
-            ("https://meet.example.org/x", Some("/x")),
-            ("HTTP://meet.example.org/x?invite=t", Some("/x?invite=t")),
-            ("meet.example.org/tenant/x", Some("/tenant/x")),
-            ("https://meet.example.org/x/?lang=de", Some("/x?lang=de")),
-            ("https://meet.example.org//x", Some("/x")),
-            ("meet.example.org/o'hara", Some("/ohara")),
+    fn addresses_are_told_from_names_and_lead_to_rooms_of_this_site_only() {
+        let room = |path: &str| Some(TypedAddress::Room(ReturnTo::parse(path)));
+        let (own, foreign) = (Some(TypedAddress::Own), Some(TypedAddress::Foreign));
+        for (typed, expected) in [
+            ("https://meet.example.org/x", room("/x")),
+            ("HTTP://meet.example.org/x?invite=t", room("/x?invite=t")),
+            ("meet.example.org/tenant/x", room("/tenant/x")),
+            ("https://meet.example.org/x/?lang=de", room("/x?lang=de")),
+            ("https://meet.example.org//x", room("/x")),
+            ("meet.example.org/o'hara", room("/ohara")),
             (
                 "https://meet.example.org//evil.example/x",
-                Some("/evil.example/x"),
+                room("/evil.example/x"),
             ),
-            ("https://meet.example.org//http-bind", None),
-            ("https://meet.example.org/", None),
-            ("https://meet.example.org/_gateway/logout", None),
-            ("https://meet.example.org/etherpad", None),
-            ("https://other.example.org/x", None),
-            ("https://meet.example.org:8443/x", None),
-            ("https://ann@meet.example.org/x", None),
-            ("ftp://meet.example.org/x", None),
+            ("https://meet.example.org//http-bind", own.clone()),
+            ("https://meet.example.org/", own.clone()),
+            ("meet.example.org", own.clone()),
+            ("https://meet.example.org/_gateway/logout", own.clone()),
+            ("https://meet.example.org/etherpad", own),
+            ("https://other.example.org/x", foreign.clone()),
+            ("https://meet.example.org:8443/x", foreign.clone()),
+            (
+                "https://meet.example.org@other.example.org/x",
+                foreign.clone(),
+            ),
+            ("https://ann@meet.example.org/x", foreign.clone()),
+            ("ftp://meet.example.org/x", foreign.clone()),
+            ("://", foreign),
             ("x", None),
+            ("other.example.org/x", None),
+            ("x@y", None),
         ] {
-            let found = target_of(typed, "https://meet.example.org", &SiteLocations::default());
-            assert_eq!(found.as_ref().map(ReturnTo::as_str), target, "{typed}");
+            let found = address_of(typed, "https://meet.example.org", &SiteLocations::default());
+            assert_eq!(found, expected, "{typed}");
         }
+    }
+
+    #[test]
+    fn a_name_is_shown_before_it_loses_characters() {
+        let page = |typed: &str| page_of_name(typed, &SiteLocations::default());
+        for (typed, path) in [
+            ("Team Call", "/Team%20Call"),
+            ("acme/Board", "/acme/Board"),
+            ("/acme/it's (us)", "/acme/its%20us"),
+        ] {
+            assert_eq!(page(typed), Ok(path.to_owned()), "{typed}");
+        }
+        for (typed, shown) in [
+            ("x@y", "xy"),
+            ("a/b/c", "b/c"),
+            ("acme/Café: plan", "acme/Café plan"),
+            ("Tom's 100%25 day", "Toms 100% day"),
+        ] {
+            let refused = Err((shown.to_owned(), NameProblem::Adapted));
+            assert_eq!(page(typed), refused, "{typed}");
+            assert!(page(shown).is_ok(), "{shown}");
+        }
+        let reserved = Err(("_gateway".to_owned(), NameProblem::Reserved));
+        assert_eq!(page("_gateway"), reserved);
     }
 }

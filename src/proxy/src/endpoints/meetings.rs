@@ -10,7 +10,7 @@ use crate::{
     credentials::Intent,
     endpoints::{EndpointError, api::has_key_to},
     request_context::SiteAuthority,
-    respond::{self, Responder, plain, redirect_to_sign_in_for},
+    respond::{self, Responder, login_path, plain, redirect_to_sign_in_for},
     server::ClientBody,
 };
 use model::{
@@ -51,9 +51,13 @@ pub(crate) fn page(
     let (host_url, host_expires) = link(&addresses.host);
     let guest = addresses.guest.as_ref().map(link);
     let (google, outlook) = (event.google_url(), event.outlook_url(Outlook::Work));
+    let switch = login_path(&ReturnTo::default(), true);
     let content = Content::Meeting {
         room,
+        person: session.identity().display_name(),
+        sign_in: Some(&switch),
         room_url: &addresses.room,
+        admits_guests: addresses.admits_guests,
         host_link: pages::PageLink {
             url: &host_url,
             expires: host_expires,

@@ -284,7 +284,7 @@ pub(crate) async fn callback(
         && before.identity().subject != session.identity().subject
     {
         let sessions = worker.state.authenticator.revoke_session(&before);
-        let (passes, deletions) = worker.state.authenticator.revoke_passes(jar);
+        let (passes, _, deletions) = worker.state.authenticator.revoke_passes(jar);
         kept(sessions.chain(passes), context).await;
         cookies = deletions;
     }

@@ -12,20 +12,21 @@ use crate::{
     authorize::AccessError,
     body,
     endpoints::{LoginError, sign_in_flow},
-    respond::{self, Responder, append_cookies, plain, redirect},
+    respond::{self, Responder, append_cookies, login_path, plain, redirect},
     server::ClientBody,
     web::embedding::place_of,
 };
 use cluster::revocation::{Preservation, Receipt, Selector};
 use model::{
+    identity::Standing,
     provider::ProviderId,
     route::OWN_PREFIX,
-    session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, ReturnTo, SESSION_COOKIE},
+    session::{self, BrowsingContext, HINT_COOKIE, Pass, RequestCookies, ReturnTo, SESSION_COOKIE},
 };
 use observe::metrics::LogoutOutcome;
 use pages::Content;
 
-/// Ends the session and the passes of the browser, here and at the provider; with `everywhere=1` also those of the
+/// Ends the session and the passes of the browser, here and, for people with an account, at the provider; with `everywhere=1` also those of the
 /// person's other browsers and apps, here.
 pub(crate) async fn logout(
     worker: &Worker,
@@ -63,11 +64,16 @@ pub(crate) async fn logout(
         receipts.extend(worker.state.authenticator.revoke_session(session));
     }
     let jar = RequestCookies::new(request.headers());
-    let (of_passes, passes) = worker.state.authenticator.revoke_passes(jar);
+    let (of_passes, passes, deletions) = worker.state.authenticator.revoke_passes(jar);
     receipts.extend(of_passes);
     let is_kept = kept(receipts, context).await;
     let flow = worker.state.sign_ins.as_ref();
-    let target = flow.and_then(|flow| flow.end_session_url(session.as_ref(), jar));
+    let is_guest =
+        session.is_none() && is_of_guest(&passes) && !flow.is_some_and(|flow| flow.has_hint(jar));
+    // A guest has no account at the provider.
+    let target = flow
+        .filter(|_| !is_guest)
+        .and_then(|flow| flow.end_session_url(session.as_ref(), jar));
     let framed = place_of(request.headers()) == BrowsingContext::EmbeddedFrame;
     let mut answer = match &target {
         // The provider's page shows in no frame; Jitsi's page waits for a word.
@@ -82,29 +88,65 @@ pub(crate) async fn logout(
             Ok(respond::page(&worker.state.pages, &content, responder))
         }
         Some(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
+        None if is_guest => redirect(StatusCode::SEE_OTHER, &guest_left_path(&passes)),
         None => redirect(StatusCode::SEE_OTHER, "/_gateway/signed-out"),
     }?;
     let headers = answer.headers_mut();
     headers.append(header::SET_COOKIE, session::expire(SESSION_COOKIE));
     headers.append(header::SET_COOKIE, forget_hint());
-    append_cookies(&mut answer, passes);
+    append_cookies(&mut answer, deletions);
+    append_cookies(
+        &mut answer,
+        session::forget_guest_name(jar).into_iter().collect(),
+    );
     Ok(answer)
 }
 
-/// The page after a sign-out. Jitsi's page leads to it when its person is signed out elsewhere, and names
-/// the room to come back to.
+/// Whether passes are those of a browser whose person has no account here.
+fn is_of_guest(passes: &[Pass]) -> bool {
+    !passes.is_empty() && passes.iter().all(|pass| !pass.standing().is_member())
+}
+
+/// The path of the page for a guest who left; it leads back to the room if that is only one, which an
+/// integration need not open first.
+fn guest_left_path(passes: &[Pass]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair(GUEST_PARAMETER, "1");
+    if let [pass] = passes
+        && !matches!(pass.standing(), Standing::Embedded(_))
+    {
+        query.append_pair("return_to", &pass.room().page_path());
+    }
+    format!("/_gateway/signed-out?{}", query.finish())
+}
+
+/// The page after a sign-out, or after a guest left. Jitsi's page leads to it when its person is signed out
+/// elsewhere, and names the room to come back to.
 pub(crate) fn signed_out(
     worker: &Worker,
     request: &Request<ClientBody>,
     responder: &Responder,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default();
-    let return_to = url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == "return_to")
-        .map(|(_, path)| ReturnTo::parse(&path))
-        .filter(|return_to| return_to.room().is_some());
-    let content = Content::SignedOut {
-        return_to: return_to.as_ref().map(ReturnTo::as_str),
+    let (mut return_to, mut is_guest) = (None, false);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "return_to" if return_to.is_none() => return_to = Some(ReturnTo::parse(&value)),
+            GUEST_PARAMETER => is_guest = true,
+            _ => {}
+        }
+    }
+    let room = return_to.filter(|return_to| return_to.room().is_some());
+    let room = room.as_ref().map(ReturnTo::as_str);
+    let sign_in = login_path(&ReturnTo::default(), false);
+    let content = if is_guest {
+        Content::GuestLeft { return_to: room }
+    } else {
+        Content::SignedOut {
+            // The room's page leads to the sign-in.
+            sign_in: Some(room.unwrap_or(&sign_in)),
+            return_to: room,
+        }
     };
     respond::page(&worker.state.pages, &content, responder)
 }
@@ -211,6 +253,9 @@ fn logout_refused() -> Response<Body> {
     answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     answer
 }
+
+/// The parameter of the page for a guest who left.
+const GUEST_PARAMETER: &str = "guest";
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 

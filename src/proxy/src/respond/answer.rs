@@ -6,7 +6,7 @@ use super::{Audience, RequestError, Responder, reasons::Ways};
 use crate::{
     Body,
     api::{PROBLEM_JSON, ProblemDetails},
-    authorize::AccessError,
+    authorize::{AccessError, NamedPerson},
     credentials::CredentialError,
     endpoints::LoginError,
     invitations::InvitationError,
@@ -97,11 +97,11 @@ impl RequestError {
                 person,
             }) => {
                 let denial = (*refusal).into();
-                refused(responder, pages, room, person.as_deref(), denial)
+                refused(responder, pages, room, person.as_ref(), denial)
             }
             Self::Access(AccessError::Waiting { room, person }) => {
                 let denial = RefusalCause::HostStarts;
-                refused(responder, pages, room, person.as_deref(), denial)
+                refused(responder, pages, room, person.as_ref(), denial)
             }
             Self::Access(AccessError::StepUp {
                 demand,
@@ -112,7 +112,6 @@ impl RequestError {
                 let content = Content::StepUp {
                     room,
                     person: person.as_deref(),
-                    rule: demand.rule,
                     required: &demand.required,
                     sign_in: &login_path(&page, true),
                 };
@@ -214,12 +213,16 @@ impl RequestError {
         plain(status, PROBLEM_JSON, problem.to_json())
     }
 
-    /// The text for machines. Names and addresses of upstreams stay in the log.
+    /// The text for machines. Names and addresses of upstreams, and the order of the rules, stay in the log.
     fn public_text(&self) -> String {
-        if self.is_ours() {
-            "the gateway or a server behind it failed".to_owned()
-        } else {
-            self.to_string()
+        match self {
+            _ if self.is_ours() => "the gateway or a server behind it failed".to_owned(),
+            Self::Access(AccessError::Refused { .. }) => "the room rules refuse access".to_owned(),
+            Self::Access(AccessError::StepUp { demand, .. }) => format!(
+                "the room needs a stronger or more recent sign-in: {}",
+                demand.required
+            ),
+            _ => self.to_string(),
         }
     }
 
@@ -272,13 +275,13 @@ fn refused(
     responder: &Responder,
     pages: &Pages,
     room: &RoomKey,
-    person: Option<&str>,
+    person: Option<&NamedPerson>,
     denial: RefusalCause,
 ) -> pages::RenderedPage {
     let page = responder.page_of(room);
     let content = Content::Refused {
         room,
-        person,
+        person: person.map(NamedPerson::on_page),
         denial,
         again: page.as_str(),
         sign_in: Some(&login_path(&page, true)),
@@ -351,8 +354,27 @@ pub(crate) fn plain(
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use model::policy::Refusal;
 
     use super::*;
+
+    #[tokio::test]
+    async fn the_number_of_a_rule_goes_to_the_log_only() {
+        let refused = RequestError::from(AccessError::Refused {
+            refusal: Refusal::NotAllowed { rule: 4 },
+            room: RoomKey::from_text("board").unwrap(),
+            person: None,
+        });
+        assert!(refused.to_string().contains("rule 4"));
+        let id = RequestId {
+            worker: 1,
+            number: 2,
+        };
+        let body = refused.json(id).into_body().collect().await.unwrap();
+        let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        assert!(!body.contains("rule 4"), "{body}");
+        assert!(body.contains("the room rules refuse access"), "{body}");
+    }
 
     #[tokio::test]
     async fn details_of_upstreams_go_to_the_log_only() {

@@ -28,7 +28,7 @@ use model::{
     session::{BrowsingContext, Pass, Principal, ReturnTo, Visitor},
     token::{ClientTokenKind, DisplayToken},
 };
-use pages::{Content, GuestForm, inject};
+use pages::{Content, GuestForm, PagePerson, inject};
 
 /// A request for a room's page, before the policy decided.
 pub(crate) struct RoomPageRequest<'a> {
@@ -219,7 +219,10 @@ pub(crate) async fn enter(
             AccessError::Waiting { .. } if person => {
                 return Ok(wait(worker, visit, &visitor));
             }
-            failure => return Err(failure.into()),
+            failure => {
+                audit_step_up(&failure, &visit, &visitor);
+                return Err(failure.into());
+            }
         }
     }
 }
@@ -229,6 +232,13 @@ fn was_asked(worker: &Worker, demand: &StepUpDemand, visitor: &Visitor) -> bool 
     let now = worker.state.clock.now();
     let principal = visitor.principal();
     principal.is_some_and(|principal| demand.was_asked(principal, now))
+}
+
+/// Audits a sign-in that a rule finds too weak, once the provider was asked for a stronger one.
+fn audit_step_up(failure: &AccessError, visit: &RoomPageRequest<'_>, visitor: &Visitor) {
+    if let (AccessError::StepUp { demand, .. }, Some(principal)) = (failure, visitor.principal()) {
+        audit::refused(principal, &visit.room, demand, &visit.context);
+    }
 }
 
 /// The page that offers to sign in, or to enter as a guest.
@@ -249,12 +259,18 @@ pub(crate) fn choose(
         name: None,
         problem: None,
         host: false,
+        remember: None,
     });
+    let headers = visit.request.headers();
+    let remembered = guest_entry::remembered_name(headers).filter(|_| form.name.is_none());
+    let remember = guest_entry::can_remember(worker, headers);
     let content = Content::Join {
         room: &visit.room,
         sign_in: Some(&sign_in),
         guest: Some(GuestForm {
             page: Some(page.as_str()),
+            name: form.name.or(remembered.as_deref()),
+            remember: remember.then_some(form.remember.unwrap_or(true)),
             ..form
         }),
     };
@@ -267,12 +283,15 @@ fn wait(worker: &Worker, visit: RoomPageRequest<'_>, visitor: &Visitor) -> Respo
     let return_to = ReturnTo::of_request(&visit.path, None);
     let sign_in = login_path(&return_to, member);
     let events = events_path(&visit.room);
+    let name = principal.and_then(|principal| principal.identity().display_name());
     let content = Content::Wait {
         room: &visit.room,
-        person: principal.and_then(|principal| principal.identity().display_name()),
+        person: name.map(|name| PagePerson {
+            name,
+            is_member: member,
+        }),
         awaited: None,
         sign_in: Some(&sign_in),
-        member,
         events: &events,
     };
     let mut answer = show_in_room(worker, &content, visit.responder, &visit.room);

@@ -27,14 +27,6 @@ impl RefusalCause {
         }
     }
 
-    /// Position of the room rule that denied entry, from 1.
-    pub(super) fn rule(self) -> Option<usize> {
-        match self {
-            Self::Policy(Refusal::Closed { rule } | Refusal::NotAllowed { rule }) => Some(rule),
-            _ => None,
-        }
-    }
-
     /// Whether the page advises to contact the operator, who could change the room rules.
     pub(super) fn has_advice(self) -> bool {
         match self {

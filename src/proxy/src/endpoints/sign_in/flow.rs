@@ -186,6 +186,11 @@ impl SignInFlow {
         LogoutHint::parse(&plain)
     }
 
+    /// Whether the browser has signed in, and not out since.
+    pub(in crate::endpoints) fn has_hint(&self, jar: RequestCookies<'_>) -> bool {
+        self.hint(jar).is_some()
+    }
+
     /// The logout page of the provider that a session came from, if it has one. Without a session it
     /// is the provider of the hint, or the only one.
     pub(in crate::endpoints) fn end_session_url(
