@@ -85,7 +85,7 @@ pub(super) struct RawOidc {
     client_key_file: Option<String>,
     /// The `kid` of assertions; for a provider that knows several keys of the client.
     client_key_id: Option<String>,
-    /// The algorithm of assertions; without it RS256, ES256, ES384 or EdDSA, as the key is. Entra ID, and providers
+    /// The algorithm of assertions; without it RS256, ES256, ES384 or `EdDSA`, as the key is. Entra ID, and providers
     /// of the FAPI profiles, demand PS256 of an RSA key.
     client_key_algorithm: Option<RawKeyAlgorithm>,
     /// The certificate of the key, for a provider that finds the key by the thumbprint of its certificate
