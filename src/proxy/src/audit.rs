@@ -159,7 +159,7 @@ pub(crate) fn refused(
         target: "audit",
         event = "refused",
         room = %room,
-        %reason,
+        reason = %reason,
         subject = principal.identity().subject,
         session = principal.id().as_str(),
         client.addr = %context.client,
