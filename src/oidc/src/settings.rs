@@ -139,7 +139,7 @@ impl ListedProvider {
     pub fn has_address(&self, address: &str) -> bool {
         let domain = address
             .rsplit_once('@')
-            .map(|(_, domain)| domain.trim().to_lowercase());
+            .map(|(_, domain)| model::identity::fold_email(domain.trim()));
         domain.is_some_and(|domain| self.email_domains.contains(&domain))
     }
 }

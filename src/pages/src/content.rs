@@ -205,7 +205,7 @@ pub enum Content<'c> {
     LogoutFrame,
 }
 
-/// A user whom a page names.
+/// The user whose name a page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct PagePerson<'c> {
     /// Display name.

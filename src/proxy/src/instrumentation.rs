@@ -111,6 +111,7 @@ pub(crate) struct LimitWarnings {
     requests: LineLimit,
     sign_ins: LineLimit,
     streams: LineLimit,
+    upstream: LineLimit,
     clock: Clock,
 }
 
@@ -118,11 +119,12 @@ pub(crate) struct LimitWarnings {
 
 impl LimitWarnings {
     pub(crate) fn new(clock: Clock) -> Self {
-        let [requests, sign_ins, streams] = std::array::from_fn(|_| LineLimit::new(1, 1));
+        let [requests, sign_ins, streams, upstream] = std::array::from_fn(|_| LineLimit::new(1, 1));
         Self {
             requests,
             sign_ins,
             streams,
+            upstream,
             clock,
         }
     }
@@ -144,6 +146,12 @@ impl LimitWarnings {
                 &self.streams,
                 LimitKind::Streams,
                 "limits.streams_per_session, or limits.connections_per_address for all sessions of an address",
+            ),
+            RequestError::Context(ContextError::ShareTaken)
+            | RequestError::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_))) => (
+                &self.upstream,
+                LimitKind::UpstreamConnections,
+                "limits.upstream_connections; one address has at most half of it, or listen.trusted_proxies if this is a proxy",
             ),
             _ => return,
         };
@@ -218,6 +226,9 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
             ForwardingError::Answer(_) | ForwardingError::Body(UpstreamBodyError::Broken(_)),
         ) => {
             metrics.count_upstream_failure(upstream, UpstreamFailure::InvalidResponse);
+        }
+        RequestError::Context(ContextError::ShareTaken) => {
+            metrics.count_limit(LimitKind::UpstreamConnections);
         }
         RequestError::Context(ContextError::TooManyRequests) => {
             metrics.count_limit(LimitKind::Requests);

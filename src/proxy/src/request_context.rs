@@ -81,6 +81,9 @@ pub(crate) enum ContextError {
     /// The client's address sends more than its rate.
     #[error("too many requests come from this address")]
     TooManyRequests,
+    /// The client's address has its share of the connections to the web servers in use.
+    #[error("too many requests of this address wait for the web server")]
+    ShareTaken,
     /// So many sign-ins begin, or so many guesses come.
     #[error("too many sign-ins come from this address")]
     TooManySignIns,

@@ -122,9 +122,9 @@ impl RequestError {
                     StatusCode::MISDIRECTED_REQUEST
                 }
                 ContextError::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-                ContextError::TooManyRequests | ContextError::TooManySignIns => {
-                    StatusCode::TOO_MANY_REQUESTS
-                }
+                ContextError::TooManyRequests
+                | ContextError::ShareTaken
+                | ContextError::TooManySignIns => StatusCode::TOO_MANY_REQUESTS,
                 ContextError::NotFound | ContextError::Closed(_) => StatusCode::NOT_FOUND,
             },
             Self::Body(Unread::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -224,8 +224,11 @@ impl RequestError {
     const fn is_limit(&self) -> bool {
         matches!(
             self,
-            Self::Context(ContextError::TooManyRequests | ContextError::TooManySignIns)
-                | Self::Endpoint(EndpointError::TooManyStreams)
+            Self::Context(
+                ContextError::TooManyRequests
+                    | ContextError::ShareTaken
+                    | ContextError::TooManySignIns
+            ) | Self::Endpoint(EndpointError::TooManyStreams)
                 | Self::Signalling(SignallingError::TooManyStreams)
                 | Self::Location(LocationError::TooManySockets)
                 | Self::Body(Unread::Busy)

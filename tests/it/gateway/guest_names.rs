@@ -44,7 +44,7 @@ async fn the_next_form_begins_with_the_name_that_was_to_be_remembered() {
     assert_eq!(guest.cookie(NAME), Some("Zo%C3%AB%20%3Cb%3E"));
     let initial = initial_name(&mut guest, "/b").await;
     assert_eq!(initial.as_deref(), Some("Zoë &#60;b&#62;"));
-    // The name alone lets nobody in, and nothing of it reaches Jitsi's web server.
+    // The name alone admits no guest, and the gateway does not forward it to Jitsi's web server.
     let next = guest.navigate("/b").await;
     assert!(next.text().contains("/_gateway/join"), "{next:?}");
     // Without the box, the browser forgets the name.

@@ -37,9 +37,9 @@ impl RequestError {
                 }
                 ContextError::Insecure => RequestProblem::Insecure,
                 ContextError::Method { .. } => RequestProblem::Method,
-                ContextError::TooManyRequests | ContextError::TooManySignIns => {
-                    RequestProblem::TooMany { again: ways.here }
-                }
+                ContextError::TooManyRequests
+                | ContextError::ShareTaken
+                | ContextError::TooManySignIns => RequestProblem::TooMany { again: ways.here },
                 ContextError::Path(_)
                 | ContextError::BadHost
                 | ContextError::NotFound
@@ -168,7 +168,7 @@ fn context_reference(error: &ContextError) -> &'static str {
         ContextError::Misdirected { .. } => "host_other",
         ContextError::Insecure => "tls_missing",
         ContextError::Method { .. } => "method_refused",
-        ContextError::TooManyRequests => "requests_too_many",
+        ContextError::TooManyRequests | ContextError::ShareTaken => "requests_too_many",
         ContextError::TooManySignIns => "sign_ins_too_many",
         ContextError::NotFound => "not_found",
         ContextError::Closed(_) => "closed",

@@ -62,6 +62,7 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
             false,
         ),
         (ContextError::TooManyRequests.into(), 429, "-", false),
+        (ContextError::ShareTaken.into(), 429, "-", false),
         (ContextError::TooManySignIns.into(), 429, "-", false),
         (ContextError::NotFound.into(), 404, "-", false),
         (

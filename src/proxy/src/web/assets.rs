@@ -205,7 +205,7 @@ pub(crate) async fn client_place(
         return Ok(None);
     };
     let place = worker.web_shares.take(client).await;
-    place.map(Some).ok_or(ContextError::TooManyRequests)
+    place.map(Some).ok_or(ContextError::ShareTaken)
 }
 
 /// Which web server is asked, and why.

@@ -256,7 +256,7 @@ fn reject_same_issuer(all: &[Option<OidcSettings>], root: &mut Section<'_>) {
 }
 
 fn parse_domain(text: &str) -> Result<String, Fault> {
-    let domain = text.trim_start_matches('@').to_lowercase();
+    let domain = model::identity::fold_email(text.trim_start_matches('@'));
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
     let is_domain = !domain.is_empty()
         && domain.chars().all(is_plain)
