@@ -127,21 +127,27 @@ async fn status_line(mut connection: TcpStream) -> String {
     String::from_utf8(line).unwrap()
 }
 
-/// Responses that are not read keep their connections to the web server.
-#[tokio::test]
-async fn a_client_that_reads_nothing_leaves_the_web_server_to_others() {
-    let server = AssetServer::start().await;
-    server.script("/libs/a.js", Script::new(&[]).body(vec![b'x'; 8 << 20]));
-    server.script("/libs/b.js", Script::new(&[]));
+/// One worker with four connections to the web server, behind a proxy that names its clients.
+async fn site_with_shares(server: &AssetServer, sections: &str) -> Site {
     let rules = format!(
-        "[upstream]\nweb = \"{}\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+        "[upstream]\nweb = \"{}\"\n{sections}[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
         server.url()
     );
     let options = SiteOptions::default()
         .rules(&rules)
         .limits("upstream_connections = 4")
         .listen("workers = 1\ntrusted_proxies = [\"127.0.0.1/32\"]");
-    let site = Site::with(options).await;
+    Site::with(options).await
+}
+
+/// Responses that are not read keep their connections to the web server.
+#[tokio::test]
+async fn a_client_that_reads_nothing_leaves_the_web_server_to_others() {
+    let logs = Logs::keep();
+    let server = AssetServer::start().await;
+    server.script("/libs/a.js", Script::new(&[]).body(vec![b'x'; 8 << 20]));
+    server.script("/libs/b.js", Script::new(&[]));
+    let site = site_with_shares(&server, "").await;
     let held = [
         forward(&site, "192.0.2.1", "/libs/a.js").await,
         forward(&site, "192.0.2.1", "/libs/a.js").await,
@@ -152,6 +158,13 @@ async fn a_client_that_reads_nothing_leaves_the_web_server_to_others() {
     let other = forward(&site, "192.0.2.2", "/libs/b.js").await;
     assert_eq!(status_line(other).await, "HTTP/1.1 200");
     assert_eq!(status_line(further).await, "HTTP/1.1 429");
+    assert!(counted(&site, "upstream_connections").await);
+    let lines = logs.lines_with("limit=\"upstream_connections\" client.addr=192.0.2.1 ");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(
+        lines[0].contains("remedy=\"limits.upstream_connections"),
+        "{lines:?}"
+    );
     drop(held);
     site.wait_for("their connections are free", async || {
         let again = forward(&site, "192.0.2.1", "/libs/b.js").await;
@@ -166,16 +179,8 @@ async fn a_client_that_reads_nothing_leaves_the_web_server_to_others() {
 async fn a_client_whose_requests_are_held_leaves_the_web_server_to_others() {
     for target in ["/libs/a.js?v=", "/board/?poll="] {
         let server = AssetServer::start().await;
-        let rules = format!(
-            "[upstream]\nweb = \"{}\"\n[cache]\n[[location]]\npath = \"/board/\"\nwho = \"anybody\"\n\
-             [[room]]\nmatch = \"*\"\nenter = \"member\"\n",
-            server.url()
-        );
-        let options = SiteOptions::default()
-            .rules(&rules)
-            .limits("upstream_connections = 4")
-            .listen("workers = 1\ntrusted_proxies = [\"127.0.0.1/32\"]");
-        let site = Site::with(options).await;
+        let sections = "[cache]\n[[location]]\npath = \"/board/\"\nwho = \"anybody\"\n";
+        let site = site_with_shares(&server, sections).await;
         server.hold();
         let mut held = Vec::new();
         for number in 0..6 {
