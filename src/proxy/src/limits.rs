@@ -11,6 +11,7 @@
 //! | connections in use to a web server for one address | half of those of a worker | a client that reads slowly leaves the rest to others |
 //! | connections in use to one upstream | a quarter of the descriptors that are not reserved | the web server and Prosody share the other half |
 
+mod byte_budget;
 mod client_shares;
 mod connection_counts;
 mod descriptors;
@@ -19,7 +20,10 @@ mod stream_counts;
 
 use std::time::Duration;
 
+#[cfg(test)]
+pub(crate) use self::byte_budget::MAX_BUDGET;
 pub(crate) use self::{
+    byte_budget::{ByteBudget, TakenBytes},
     client_shares::{ClientPlace, ClientShares},
     request_rates::{AddressRate, RequestRates},
     stream_counts::{StreamCounts, StreamPermit},

@@ -33,7 +33,7 @@ use crate::{
     respond::redirect_to_sign_in,
     server::ClientBody,
     upstream::RequestBody,
-    web::assets::{build_web_request, client_place},
+    web::assets::build_web_request,
 };
 
 /// Why a request does not reach the server of a location, or gets no answer of it.
@@ -107,7 +107,7 @@ async fn exchange(
     let request = request_for(&worker.state.authority, request, path, context, location)?;
     let retry = is_reading(request.method());
     let sending = async {
-        let place = client_place(worker, &client).await?;
+        let place = worker.take_web_share(&client).await?;
         let mut answer = pools::send(worker, &location.upstream, request, retry).await?;
         answer.body_mut().keep(place);
         Ok::<_, RequestError>(answer)

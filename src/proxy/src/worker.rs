@@ -4,6 +4,7 @@ use std::{cell::Cell, sync::Arc};
 
 use cluster::placement::Move;
 use model::{
+    headers::ClientAddr,
     policy::{Admission, Role},
     room::RoomKey,
     session::Principal,
@@ -19,12 +20,11 @@ use crate::{
     credentials::Intent,
     endpoints::events::Listeners,
     instrumentation::LimitWarnings,
-    limits::{ClientShares, RequestRates},
+    limits::{ByteBudget, ClientPlace, ClientShares, RequestRates},
     locations::LocationPools,
     request_context::{ContextError, RequestId},
     respond::SessionRenewal,
     shard_upstreams::ShardPools,
-    signalling::bosh::BodyBudget,
     state::JitsiBackend,
 };
 
@@ -39,7 +39,9 @@ pub struct Worker {
     pub(crate) connections: ConnectionRegistry,
     pub(crate) listeners: Listeners,
     pub(crate) opened_sessions: OpenedSessions,
-    pub(crate) bosh_bodies: BodyBudget,
+    pub(crate) bosh_bodies: ByteBudget,
+    /// Of WebSockets to Prosody.
+    pub(crate) incomplete_messages: ByteBudget,
     pub(crate) rates: RequestRates,
     pub(crate) limit_warnings: LimitWarnings,
     pub(crate) web_shares: ClientShares,
@@ -66,7 +68,8 @@ impl Worker {
             connections: ConnectionRegistry::new(Arc::clone(&state.authenticator.revalidations)),
             listeners: Listeners::default(),
             opened_sessions: OpenedSessions::default(),
-            bosh_bodies: BodyBudget::default(),
+            bosh_bodies: ByteBudget::default(),
+            incomplete_messages: ByteBudget::default(),
             rates: state.limits.request_rates(),
             limit_warnings: LimitWarnings::new(state.clock.clone()),
             web_shares: ClientShares::of(state.limits.upstream_connections),
@@ -80,6 +83,19 @@ impl Worker {
             metrics,
             state,
         }
+    }
+
+    /// Takes a connection of the client's share of those to web servers; none for a proxy that does not name its
+    /// clients.
+    pub(crate) async fn take_web_share(
+        &self,
+        client: &ClientAddr,
+    ) -> Result<Option<ClientPlace>, ContextError> {
+        let Some(client) = self.state.limited_client(client) else {
+            return Ok(None);
+        };
+        let place = self.web_shares.take(client).await;
+        place.map(Some).ok_or(ContextError::ShareTaken)
     }
 
     /// Ends the connections of revoked principals.

@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { navigation, sendRequest } from "../lib/http.js";
 import { allocatesRelay, startCoturn } from "../lib/coturn.js";
-import { freePort, until } from "../lib/process.js";
-import { startPassthrough } from "../lib/proxies.js";
+import { freePort } from "../lib/process.js";
+import { knowsTheAddress, startPassthrough } from "../lib/proxies.js";
 import { startSite } from "../lib/site.js";
 import { appSecret } from "../lib/tokens.js";
 
@@ -47,16 +46,7 @@ for (const [name, language] of [["HAProxy", "haproxy"], ["nginx", "nginx"]]) {
       await visitor.context.close();
     });
 
-    test("the gateway knows the client's address", async () => {
-      const path = `/robots-${name}.txt`;
-      const client = { url: site.url, tls: { ...site.tls, host: "127.0.0.1", localAddress: "127.0.0.77" } };
-      await sendRequest(client, path, { headers: { ...navigation, host: new URL(site.url).host } });
-      const line = await until(
-        () => site.gateway.log().split("\n").find((text) => text.includes(path) && text.includes("client.addr")),
-        { what: "the access line" },
-      );
-      assert.match(line, /client\.addr="?127\.0\.0\.77"?/);
-    });
+    test("the gateway knows the client's address", () => knowsTheAddress(site, `/robots-${name}.txt`));
 
     test("coturn allocates a relayed address on the same port", async () => {
       assert.equal(await allocatesRelay(ports.public, coturn.certificate), true);

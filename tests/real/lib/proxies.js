@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { createServer } from "node:https";
 import { readFile, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
@@ -5,7 +6,8 @@ import { connect } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
+import { sendRequest } from "./http.js";
+import { accepts, freePort, run, temporaryDirectory, until, untilServes } from "./process.js";
 import { closeServer, tieSockets } from "./sockets.js";
 
 const page = new URL("../../../docs/proxies.md", import.meta.url);
@@ -104,21 +106,12 @@ export async function startProxy(language, site, change = (block) => block) {
   const both = join(path, "both.pem");
   await writeFile(both, (await readFile(site.certificate, "utf8")) + (await readFile(site.key, "utf8")));
   const block = change(localised(await documented(language), { ...site, both }));
-  const { command: [program, ...options], config } = programs[language](block, { path, site });
-  await writeFile(join(path, "config"), config);
-  const proxy = await run(program, options, { env: { XDG_DATA_HOME: path, XDG_CONFIG_HOME: path, HOME: path } });
-  await untilServes(proxy, () => accepts(site.public), { what: language });
-  return {
-    async stop() {
-      await proxy.stop();
-      await directory.remove();
-    },
-  };
+  return runProxy(directory, programs[language](block, { path, site }), { port: site.public, what: language });
 }
 
 /** What surrounds a block of the section on TURN; Debian's package loads the module of nginx. */
 const passthroughs = {
-  nginx: (block, path) => ({
+  nginx: (block, { path }) => ({
     command: ["nginx", "-p", path, "-c", join(path, "config")],
     config: `load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 daemon off;
@@ -127,10 +120,7 @@ error_log stderr warn;
 events { worker_connections 512; }
 ${block}`,
   }),
-  haproxy: (block, path) => ({
-    command: ["haproxy", "-db", "-f", join(path, "config")],
-    config: `global\n    maxconn 200\n    nbthread 1\n\n${block}`,
-  }),
+  haproxy: programs.haproxy,
 };
 
 /**
@@ -140,23 +130,44 @@ ${block}`,
  */
 export async function startPassthrough(language, ports) {
   const directory = await temporaryDirectory("passthrough");
-  const { path } = directory;
   const block = (await documented(language, "TURN on the same port"))
     .replace("listen 443;", `listen 127.0.0.1:${ports.public};`)
     .replace("bind :443", `bind 127.0.0.1:${ports.public}`)
     .replaceAll("127.0.0.1:8443", `127.0.0.1:${ports.gateway}`)
     .replaceAll("127.0.0.1:5349", `127.0.0.1:${ports.coturn}`)
     .replaceAll("127.0.0.1:5350", `127.0.0.1:${await freePort()}`);
-  const { command: [program, ...options], config } = passthroughs[language](block, path);
+  return runProxy(directory, passthroughs[language](block, { path: directory.path }), { port: ports.public, what: language });
+}
+
+/** Runs a program with a configuration in a directory, which is removed with it. */
+async function runProxy(directory, { command: [program, ...options], config }, { port, what }) {
+  const { path } = directory;
   await writeFile(join(path, "config"), config);
-  const proxy = await run(program, options);
-  await untilServes(proxy, () => accepts(ports.public), { what: language });
+  const proxy = await run(program, options, { env: { XDG_DATA_HOME: path, XDG_CONFIG_HOME: path, HOME: path } });
+  await untilServes(proxy, () => accepts(port), { what });
   return {
     async stop() {
       await proxy.stop();
       await directory.remove();
     },
   };
+}
+
+/**
+ * The gateway logs the address of the client behind the proxy, and not those that the client claims.
+ * @param {object} site
+ * @param {string} path that no other request has
+ */
+export async function knowsTheAddress(site, path) {
+  const forged = { "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http" };
+  const client = { url: site.url, tls: { ...site.tls, host: "127.0.0.1", localAddress: "127.0.0.77" } };
+  const answer = await sendRequest(client, path, { headers: { ...forged, host: new URL(site.url).host } });
+  assert.notEqual(answer.status, 308);
+  const line = await until(
+    () => site.gateway.log().split("\n").find((text) => text.includes(path) && text.includes("client.addr")),
+    { what: "the access line" },
+  );
+  assert.match(line, /client\.addr="?127\.0\.0\.77"?/);
 }
 
 /**

@@ -10,8 +10,8 @@
 //! and room ([`model::bosh`]), and Prosody gets it unbound.
 
 mod answers;
-mod body_budget;
 mod poll;
+mod request_body;
 mod stream;
 
 use std::{
@@ -34,10 +34,10 @@ use observe::metrics::{CutReason, UpstreamKind};
 use tracing::info;
 
 pub(super) use self::answers::preflight;
-pub(crate) use self::body_budget::BodyBudget;
 use self::{
     answers::{answer_of, ended, pass_on},
     poll::{Poll, answered},
+    request_body::read_within,
     stream::{LiveStream, time_left},
 };
 use super::{
@@ -116,7 +116,7 @@ impl Exchange<'_> {
             let answer = refusal.answer_bosh(&StartTag::parse(&body)?, &body);
             return Ok(answer.unwrap_or_else(|| terminated("policy-violation")));
         }
-        let (body, _bytes) = worker.bosh_bodies.read(body, MAX_REQUEST).await?;
+        let (body, _bytes) = read_within(&worker.bosh_bodies, body, MAX_REQUEST).await?;
         let tag = StartTag::parse(&body)?;
         if let Some(answer) = SaslRefusal::continue_bosh(&tag, &body) {
             return Ok(answer);

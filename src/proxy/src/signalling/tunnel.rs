@@ -38,7 +38,10 @@ use self::{
     stream_end::{Reset, discard},
 };
 pub(crate) use self::{held_stream::HeldStream, opaque::OpaqueTunnel};
-use crate::connections::{CloseReason, Registration};
+use crate::{
+    connections::{CloseReason, Registration},
+    limits::ByteBudget,
+};
 
 /// A WebSocket between a client and Prosody.
 pub(crate) struct Tunnel<C, P> {
@@ -46,6 +49,8 @@ pub(crate) struct Tunnel<C, P> {
     pub(crate) prosody: P,
     pub(crate) registration: Registration,
     pub(crate) negotiation: StreamNegotiation,
+    /// Of messages of clients that are incomplete.
+    pub(crate) budget: ByteBudget,
     /// Ends a resumable stream that the connection does not end in time.
     pub(crate) takeover: Option<Takeover>,
 }
@@ -98,9 +103,10 @@ where
             mut prosody,
             mut registration,
             negotiation,
+            budget,
             takeover,
         } = self;
-        let mut inspection = Inspection::new(negotiation);
+        let mut inspection = Inspection::new(negotiation, &budget);
         let mut up = Backlog::new(Inspection::of_client);
         let mut down = Backlog::new(Inspection::of_prosody);
         let (side, ended) = {

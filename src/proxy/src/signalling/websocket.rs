@@ -261,6 +261,7 @@ async fn carry(
         prosody,
         registration,
         negotiation,
+        budget: worker.incomplete_messages.clone(),
         takeover,
     };
     let began = Instant::now();

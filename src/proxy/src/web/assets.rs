@@ -10,7 +10,6 @@ use crate::{
     Body, RequestContext, RequestError, Worker,
     asset_cache::AssetRequest,
     instrumentation::ResponseTimer,
-    limits::ClientPlace,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     server::ClientBody,
     shard_upstreams::ShardUpstreams,
@@ -176,7 +175,7 @@ pub(crate) async fn fetch_web(
     from: &Source,
     client: &ClientAddr,
 ) -> Result<Response<UpstreamBody>, RequestError> {
-    let place = client_place(worker, client).await?;
+    let place = worker.take_web_share(client).await?;
     let retry = is_reading(request.method());
     let (Source::Room(upstreams) | Source::Common(upstreams)) = from;
     let within = worker.jitsi()?.upstream.web_timeout;
@@ -194,18 +193,6 @@ pub(crate) async fn fetch_web(
         }
     }
     Ok(answer)
-}
-
-/// Takes a connection of the client's share; none for a proxy that does not name its clients.
-pub(crate) async fn client_place(
-    worker: &Worker,
-    client: &ClientAddr,
-) -> Result<Option<ClientPlace>, ContextError> {
-    let Some(client) = worker.state.limited_client(client) else {
-        return Ok(None);
-    };
-    let place = worker.web_shares.take(client).await;
-    place.map(Some).ok_or(ContextError::ShareTaken)
 }
 
 /// Which web server is asked, and why.

@@ -6,22 +6,20 @@
 //! gateway makes those checks, holds back the beginning of a frame until its end arrives, and answers
 //! close frames itself: a stream at Prosody can then always be ended by a frame of the gateway.
 
-mod held_bytes;
-
 use std::borrow::Cow;
 
 use model::negotiation::{NegotiationError, StreamNegotiation};
 
-use self::held_bytes::HeldBytes;
 use super::message_frame;
+use crate::limits::{ByteBudget, TakenBytes};
 
 /// The client's frames, held back until they are whole.
 #[derive(Debug, Default)]
 pub struct ClientFrames {
     /// The beginning of a frame.
     partial: Vec<u8>,
-    /// The memory of `partial`.
-    held: HeldBytes,
+    /// The memory of `partial`, if that is long.
+    taken: TakenBytes,
 }
 
 /// What may go to Prosody of the bytes that arrived, and whether they end the connection.
@@ -88,6 +86,14 @@ struct Head {
 // === impl ClientFrames ===
 
 impl ClientFrames {
+    /// Frames whose long beginnings take memory of a budget.
+    pub(super) fn within(budget: &ByteBudget) -> Self {
+        Self {
+            partial: Vec::new(),
+            taken: budget.take_none(),
+        }
+    }
+
     /// Takes the next bytes.
     pub fn accept<'b>(
         &mut self,
@@ -95,7 +101,8 @@ impl ClientFrames {
         negotiation: &mut StreamNegotiation,
     ) -> Accepted<'b> {
         let mut accepted = self.scan_next(bytes, negotiation);
-        if !self.held.set(self.partial.capacity()) && accepted.end.is_none() {
+        let held = Some(self.partial.capacity()).filter(|bytes| *bytes > USUAL_BYTES);
+        if !self.taken.resize(held.unwrap_or_default()) && accepted.end.is_none() {
             accepted.end = Some(ClientEnd::Refused(FrameError::Busy));
         }
         accepted
@@ -135,6 +142,10 @@ impl ClientFrames {
         Accepted { forward, end }
     }
 }
+
+/// Above Jitsi's stanzas, of which the largest, source descriptions, have some ten kilobytes. Usual messages are not
+/// counted, so that clients which use up the budget end no stream but their own.
+const USUAL_BYTES: usize = 64 * 1024;
 
 /// Scans the whole frames at the beginning, up to the one that ends the connection.
 fn scan(bytes: &[u8], negotiation: &mut StreamNegotiation) -> Scan {

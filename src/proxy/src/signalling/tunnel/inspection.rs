@@ -11,6 +11,7 @@ use super::{
     pending_takeover::LostStream,
     server_frames::ServerFrames,
 };
+use crate::limits::ByteBudget;
 
 /// What the tunnel knows of the bytes that passed.
 #[derive(Debug)]
@@ -28,9 +29,9 @@ pub(super) struct Inspection {
 // === impl Inspection ===
 
 impl Inspection {
-    pub(super) fn new(negotiation: StreamNegotiation) -> Self {
+    pub(super) fn new(negotiation: StreamNegotiation, budget: &ByteBudget) -> Self {
         Self {
-            client: ClientFrames::default(),
+            client: ClientFrames::within(budget),
             answers: Answers::default(),
             server: ServerFrames::default(),
             negotiation,

@@ -86,6 +86,7 @@ fn tunnel<C, P>(client: C, prosody: P, registration: Registration) -> Tunnel<C, 
         prosody,
         registration,
         negotiation: testing::negotiation(true),
+        budget: ByteBudget::default(),
         takeover: None,
     }
 }

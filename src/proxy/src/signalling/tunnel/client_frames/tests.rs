@@ -2,6 +2,7 @@ use model::negotiation::StreamPolicy;
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::MAX_BUDGET;
 use crate::signalling::tunnel::testing::{BOUND, OPEN, SUCCESS, binding, negotiation};
 
 /// The negotiation of a client that is authenticated.
@@ -167,10 +168,11 @@ proptest! {
 fn incomplete_messages_of_a_worker_have_a_bound() {
     let message = frame(0x81, &vec![b'<'; MAX_MESSAGE]);
     let (beginning, end) = message.split_at(MAX_MESSAGE / 2);
+    let budget = ByteBudget::default();
     let mut stream = authenticated();
     let mut tunnels = Vec::new();
     let refused = loop {
-        let mut frames = ClientFrames::default();
+        let mut frames = ClientFrames::within(&budget);
         let accepted = frames.accept(beginning, &mut stream);
         assert!(accepted.forward.is_empty());
         let end = accepted.end;
@@ -181,10 +183,10 @@ fn incomplete_messages_of_a_worker_have_a_bound() {
         assert!(tunnels.len() < 1000, "without a bound");
     };
     assert_eq!(refused, Some(ClientEnd::Refused(FrameError::Busy)));
-    assert_eq!(tunnels.len(), held_bytes::MAX_BYTES / beginning.len() + 1);
+    assert_eq!(tunnels.len(), MAX_BUDGET / beginning.len() + 1);
     // Usual messages are still awaited.
     let usual = frame(0x81, &vec![b'<'; 30_000]);
-    let accepted = ClientFrames::default().accept(&usual[..29_000], &mut stream);
+    let accepted = ClientFrames::within(&budget).accept(&usual[..29_000], &mut stream);
     assert_eq!(accepted.end, None);
     // Those that are held can be completed, and make room for others.
     tunnels.pop();
@@ -193,7 +195,7 @@ fn incomplete_messages_of_a_worker_have_a_bound() {
         (accepted.forward.len(), accepted.end),
         (message.len(), None)
     );
-    let accepted = ClientFrames::default().accept(beginning, &mut stream);
+    let accepted = ClientFrames::within(&budget).accept(beginning, &mut stream);
     assert_eq!(accepted.end, None);
     drop(tunnels);
 }
