@@ -43,7 +43,7 @@ async function startCallHost() {
 /**
  * Serves every page of the gallery at `/<language>/<name>`, with its status and headers, and
  * records the requests of the pages. `?still` removes a page's scripts; `?slow=KEY` holds back the script at the end
- * until `sendRest(KEY)`.
+ * until `sendRest(KEY)`, or, with `&rest=TEXT`, all from the last such text on.
  */
 export async function startGallery() {
   const calls = await startCallHost();
@@ -72,9 +72,10 @@ export async function startGallery() {
     if (found) {
       const shown = search === "?still" ? found.body.replace(scripts, "") : found.body;
       response.writeHead(found.status, found.headers);
-      const [, key] = /^\?slow=(.*)$/.exec(search) ?? [];
-      const end = shown.lastIndexOf("\n<script>");
-      if (key === undefined || end < 0) {
+      const options = new URLSearchParams(search);
+      const key = options.get("slow");
+      const end = shown.lastIndexOf(options.get("rest") ?? "\n<script>");
+      if (key === null || end < 0) {
         response.end(shown);
       } else {
         response.write(shown.slice(0, end));

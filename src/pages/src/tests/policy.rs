@@ -86,8 +86,12 @@ fn without_sites_only_the_own_origin_may_show_a_page_in_a_frame() {
     assert!(policy(&page).ends_with(ancestors), "{}", policy(&page));
 }
 
-/// Markup that runs or loads nothing.
+/// Markup that runs or loads nothing: the one link names the end of the page, which browsers wait for before they paint.
 fn assert_inert(name: &str, markup: &str) {
+    let end = r##"<link rel="expect" href="#end" blocking="render">"##;
+    assert_eq!(markup.matches(end).count(), 1, "{name}");
+    assert_eq!(markup.matches(r#" id="end""#).count(), 1, "{name}");
+    let markup = markup.replace(end, "");
     for active in [
         "<script",
         " src=",
