@@ -98,6 +98,8 @@ pub struct DevProviderState {
     classes: Mutex<Vec<String>>,
     /// Whether the token endpoint is down.
     overloaded: AtomicBool,
+    /// Whether the answers of the token endpoint get lost.
+    loses_tokens: AtomicBool,
     /// How long each response takes.
     latency: Mutex<Duration>,
     clients: Mutex<Vec<DevClient>>,
@@ -127,6 +129,7 @@ impl DevProvider {
             without_sid: AtomicBool::new(false),
             classes: Mutex::default(),
             overloaded: AtomicBool::new(false),
+            loses_tokens: AtomicBool::new(false),
             latency: Mutex::default(),
             clients: Mutex::new(settings.clients),
             grants: Mutex::default(),
@@ -205,6 +208,11 @@ impl DevProviderState {
         self.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
+    /// Makes the token endpoint do what is asked and answer 504, as a proxy before it does that waited in vain.
+    pub fn set_loses_tokens(&self, loses_tokens: bool) {
+        self.loses_tokens.store(loses_tokens, Ordering::Relaxed);
+    }
+
     /// Sets how long each response takes, beside the time to compute it.
     pub fn set_latency(&self, latency: Duration) {
         *self.latency() = latency;
@@ -272,7 +280,13 @@ impl DevProviderState {
             "/par" if posted && self.pushed_requests != PushSupport::None => {
                 self.push(&head.headers, &form)
             }
-            "/token" if posted => self.exchange(&head.headers, &form),
+            "/token" if posted => {
+                let answer = self.exchange(&head.headers, &form);
+                if self.loses_tokens.load(Ordering::Relaxed) {
+                    return server::text(StatusCode::GATEWAY_TIMEOUT, "no answer in time");
+                }
+                answer
+            }
             "/userinfo" => self.userinfo(&head.headers),
             "/logout" => self.log_out(parameters, cookies, posted && !is_cross_site(&head)),
             _ => server::text(StatusCode::NOT_FOUND, "nothing here"),

@@ -119,6 +119,17 @@ pub enum AuthenticationErrorClass {
 // === impl AuthenticationError ===
 
 impl AuthenticationError {
+    /// Whether the provider may have redeemed the code or the refresh token without this being known here. Where each
+    /// token is accepted once, the next one is lost then, and a later refusal of this one does not say that the session
+    /// is over.
+    pub fn leaves_outcome_open(&self) -> bool {
+        match self {
+            Self::TokenEndpoint(error) => error.leaves_outcome_open(),
+            Self::TokenUnreadable => true,
+            _ => false,
+        }
+    }
+
     /// Value for logs and metrics; one of a fixed set, and stable.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -98,6 +98,8 @@ impl Fetcher {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        // Before the whole exchange times out, so that it is known that no request was sent.
+        tcp.set_connect_timeout(Some(settings.timeout / 2));
         let transport = match &settings.http_proxy {
             None => Transport::Direct(client(tls, tcp)),
             Some(proxy) => Transport::Tunnel(client(tls, tunnel::connect_through(proxy, tcp)?)),
@@ -220,6 +222,19 @@ impl FetchError {
             self,
             Self::TooLarge | Self::Redirected(_) | Self::Certificate(_)
         )
+    }
+
+    /// Whether the provider may have done what the request asks for: the request was sent, and its answer did not
+    /// arrive. 429 and 503 are answers before that; behind a proxy, 502 and 504 say nothing.
+    pub(crate) fn leaves_outcome_open(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::Timeout | Self::TooLarge => true,
+            Self::Overloaded(status) => !matches!(
+                *status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+            ),
+            Self::Unreachable(_) | Self::Certificate(_) | Self::Redirected(_) => false,
+        }
     }
 
     fn from_client(error: hyper_util::client::legacy::Error) -> Self {

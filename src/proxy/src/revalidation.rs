@@ -156,6 +156,7 @@ impl Revalidations {
             identity: session.identity().clone(),
             at,
             ends,
+            is_pending: false,
         };
         reports.send(SessionReport::Began(session.id().clone(), grant.into()));
         session

@@ -122,6 +122,30 @@ async fn an_unreachable_provider_ends_no_session() {
     assert!(is_open(&mut socket).await);
 }
 
+/// The provider redeems a token, and its answer with the next one does not arrive.
+#[tokio::test]
+async fn a_lost_answer_of_the_provider_puts_nobody_out() {
+    let logs = Logs::keep();
+    let site = site().await;
+    let mut max = site.signed_in("max").await;
+    let mut socket = max.socket("room=x").await.unwrap();
+    site.provider.set_loses_tokens(true);
+    site.clock_control.advance(DUE);
+    counted(&site, "failed", 1).await;
+    site.provider.set_loses_tokens(false);
+    // The provider refuses the token that it accepted.
+    site.clock_control.advance(Duration::from_secs(61));
+    counted(&site, "no_grant", 1).await;
+    assert!(is_open(&mut socket).await);
+    assert_eq!(max.navigate("/x").await.status, StatusCode::OK);
+    assert!(!logs.audit().contains("revalidation_refused"));
+    // Another sign-in is revalidated again.
+    let mut mia = site.signed_in("mia").await;
+    let _socket = mia.socket("room=x").await.unwrap();
+    site.clock_control.advance(DUE);
+    counted(&site, "unchanged", 1).await;
+}
+
 #[tokio::test]
 async fn a_lost_group_puts_out_of_its_rooms_only() {
     let site = site().await;

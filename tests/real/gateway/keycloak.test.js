@@ -69,7 +69,11 @@ async function startKeycloakSite() {
     const gateway = keep(await startGateway(plan, {
       neighbours: { web: web.url, xmpp: prosody.url, issuer: keycloak.issuer },
       settings: {
-        oidc: { client_secret_file: await plan.file("keycloak.secret", secret), revalidate: `${interval / 1000}s` },
+        oidc: {
+          client_secret_file: await plan.file("keycloak.secret", secret), revalidate: `${interval / 1000}s`,
+          // Keycloak's first answers take long on a busy machine, and it accepts each token once.
+          timeout: "30s",
+        },
         room: rooms,
       },
     }));

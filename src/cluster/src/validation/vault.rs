@@ -29,6 +29,9 @@ pub struct StoredGrant {
     pub at: Timestamp,
     /// When the session ends at the latest.
     pub ends: Timestamp,
+    /// Whether the token was sent to the provider, and what became of it is not known: the answer, with the next token
+    /// in it, may be lost.
+    pub is_pending: bool,
 }
 
 /// The JSON form, which is sealed.
@@ -44,6 +47,8 @@ struct Record<'r> {
     identity: Identity,
     at: Timestamp,
     ends: Timestamp,
+    #[serde(default, rename = "pending")]
+    is_pending: bool,
 }
 
 // === impl GrantVault ===
@@ -76,6 +81,7 @@ impl GrantVault {
             identity: grant.identity.clone(),
             at: grant.at,
             ends: grant.ends,
+            is_pending: grant.is_pending,
         };
         // Infallible: the type has string keys and no fallible `Serialize`.
         let plain = serde_json::to_vec(&record).expect("grants serialize to JSON");
@@ -122,6 +128,7 @@ impl GrantVault {
             identity: record.identity,
             at: record.at,
             ends: record.ends,
+            is_pending: record.is_pending,
         })
     }
 }
@@ -171,6 +178,7 @@ mod tests {
             identity: Identity::default(),
             at: Timestamp::from_unix(10),
             ends: Timestamp::from_unix(1000),
+            is_pending: false,
         }
     }
 

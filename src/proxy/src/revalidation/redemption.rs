@@ -1,6 +1,6 @@
 //! Asking the provider about one session: the lease, the refresh token, and its successor.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{mem, pin::Pin, sync::Arc, time::Duration};
 
 use cluster::{
     store::StoreError,
@@ -126,6 +126,11 @@ impl Redeemer {
         if !self.is_due(&grant) {
             return Ok(Redeemed::shared(grant));
         }
+        // In the store before the request is sent, in case that this replica crashes meanwhile.
+        let was_pending = mem::replace(&mut grant.is_pending, true);
+        if !was_pending {
+            self.save(id, &grant).await?;
+        }
         let question = RefreshGrant {
             token: &grant.token,
             subject: grant.identity.provider_subject(),
@@ -133,13 +138,28 @@ impl Redeemer {
         };
         let refreshed = match self.provider.refresh(question, policy).await {
             Ok(refreshed) => refreshed,
+            Err(RefreshError::Ended(SessionEnd::GrantRefused)) if was_pending => {
+                warn!(
+                    session = id.as_str(),
+                    "the answer to a refresh token was lost, and the provider accepts it once; \
+                     the session goes on without being revalidated"
+                );
+                let _ = self.vault.remove(id).await;
+                return Ok(Redeemed::NoGrant);
+            }
             Err(RefreshError::Ended(reason)) => {
                 let _ = self.vault.remove(id).await;
                 return Ok(Redeemed::Ended(reason));
             }
-            Err(RefreshError::Unanswered(error)) => return Err(RedemptionError::Provider(error)),
+            Err(RefreshError::Unanswered(error)) => {
+                if !was_pending && !error.leaves_outcome_open() {
+                    grant.is_pending = false;
+                    self.save(id, &grant).await?;
+                }
+                return Err(RedemptionError::Provider(error));
+            }
         };
-        let is_rotated = refreshed.refresh_token.is_some();
+        grant.is_pending = false;
         if let Some(token) = refreshed.refresh_token {
             grant.token = token;
         }
@@ -152,9 +172,7 @@ impl Redeemer {
             }
             Err(error) => Some(error),
         };
-        if unknown.is_none() || is_rotated {
-            self.save(id, &grant).await?;
-        }
+        self.save(id, &grant).await?;
         if let Some(error) = unknown {
             return Err(RedemptionError::Claims(error));
         }

@@ -51,7 +51,7 @@ pub struct RevalidationTask {
 enum Done {
     Asked(SessionId, Result<Redeemed, RedemptionError>),
     TimedOut(SessionId),
-    Read(SessionId, Option<StoredGrant>),
+    Read(SessionId, Option<Box<StoredGrant>>),
     Nothing,
 }
 
@@ -178,7 +178,7 @@ impl RevalidationTask {
             let redeemer = self.redeemer.clone();
             self.running.spawn(async move {
                 let grant = redeemer.read(&id).await;
-                Done::Read(id, grant)
+                Done::Read(id, grant.map(Box::new))
             });
         }
     }
@@ -205,7 +205,7 @@ impl RevalidationTask {
             Done::Nothing => return,
             Done::Read(id, grant) => {
                 if let Some(grant) = grant {
-                    self.note(&id, grant);
+                    self.note(&id, *grant);
                 }
                 return;
             }

@@ -1,4 +1,5 @@
 mod concurrent_requests;
+mod lost_answers;
 
 use std::sync::{
     Mutex,
@@ -118,6 +119,7 @@ impl Replicas {
             identity: person(0),
             at: clock.now(),
             ends: clock.now().after(Duration::from_hours(24)),
+            is_pending: false,
         };
         vault.save(&id(), &grant, clock.now()).await.unwrap();
         Self {

@@ -82,6 +82,7 @@ async fn longest_wait(latency: Duration, count: usize) -> Duration {
         identity: person(0),
         at: clock.now(),
         ends: clock.now().after(Duration::from_hours(24)),
+        is_pending: false,
     };
     vault.save(session.id(), &grant, clock.now()).await.unwrap();
 
