@@ -18,12 +18,14 @@ use self::{
 };
 use crate::support::site::Site;
 
-/// Metrics of deployments with ACME, a login probe, several shards or a directory, which the test site has not.
-const ELSEWHERE: [&str; 4] = [
+/// Metrics of deployments with ACME, a login probe, several shards, a directory or a client with a certificate, which
+/// the test site has not.
+const ELSEWHERE: [&str; 5] = [
     "jitsi_auth_gateway_acme_",
     "jitsi_auth_gateway_journal_",
     "jitsi_auth_gateway_backend_probe_",
     "jitsi_auth_gateway_shard_",
+    "jitsi_auth_gateway_provider_client_certificate_",
 ];
 
 /// Metrics that have a label in a deployment with several providers.

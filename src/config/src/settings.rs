@@ -18,7 +18,6 @@ use model::{
     token,
 };
 use observe::{logs, traces};
-use oidc::ClientAuth;
 use proxy::{AppLinks, AssetCacheSettings, GuestSettings, reservation, server, upstream};
 
 use super::{
@@ -138,10 +137,7 @@ impl Config {
     /// The certificates of clients that their providers refuse now or within two weeks, in one line each.
     pub fn client_certificate_warnings(&self, now: Timestamp) -> Vec<String> {
         let ends = self.oidc.iter().filter_map(|provider| {
-            let ClientAuth::Key(authentication) = &provider.client_auth else {
-                return None;
-            };
-            Some((&provider.issuer, authentication.key.certificate_end()?))
+            Some((&provider.issuer, provider.client_auth.certificate_end()?))
         });
         let near = ends.filter(|(_, end)| *end < now.after(EXPIRES_SOON));
         let line = |(issuer, end): (&String, Timestamp)| {

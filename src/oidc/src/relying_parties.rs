@@ -32,6 +32,9 @@ impl RelyingParties {
     ) -> Result<Self, OidcSetupError> {
         let party = |settings: OidcSettings| {
             let own = metrics.of(settings.provider_id());
+            if let Some(end) = settings.client_auth.certificate_end() {
+                own.set_client_certificate_end(end);
+            }
             RelyingParty::with_metrics(settings, own, clock.clone(), random.clone()).map(Arc::new)
         };
         settings

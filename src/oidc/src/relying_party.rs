@@ -9,7 +9,7 @@ use std::{
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use model::{
     authentication_context::AuthenticationContext,
-    clock::Clock,
+    clock::{Clock, Timestamp},
     identity::VerifiedIdentity,
     jws::{ClaimsSet, Jws, text},
     policy::Policy,
@@ -123,6 +123,11 @@ impl RelyingParty {
     /// The issuer identifier, as the configuration has it.
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// When the certificate ends by which the provider knows the client; `None` without one.
+    pub fn client_certificate_end(&self) -> Option<Timestamp> {
+        self.settings.client_auth.certificate_end()
     }
 
     /// How people choose the provider, if there are several.

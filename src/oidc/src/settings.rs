@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::{
     authorization_parameters::AuthorizationParameters,
+    clock::Timestamp,
     provider::{ProviderId, SubjectScope},
 };
 use secrecy::SecretString;
@@ -84,6 +85,18 @@ pub enum ClientAuth {
     Post,
     /// `private_key_jwt`.
     Key(KeyAuthentication),
+}
+
+// === impl ClientAuth ===
+
+impl ClientAuth {
+    /// `notAfter` of the certificate by which the provider knows the client; `None` without one.
+    pub fn certificate_end(&self) -> Option<Timestamp> {
+        match self {
+            Self::Basic | Self::Post => None,
+            Self::Key(authentication) => authentication.key.certificate_end(),
+        }
+    }
 }
 
 /// Dotted paths of claims, such as `realm_access.roles`.

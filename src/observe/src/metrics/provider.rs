@@ -4,6 +4,7 @@ mod sign_ins;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use model::clock::Timestamp;
 use prometheus_client::{
     encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -20,6 +21,7 @@ use super::labels::{
 pub struct ProviderFamilies {
     ready: Family<ProviderLabel, Gauge>,
     keys_fetched: Family<ProviderLabel, Gauge>,
+    client_certificate_ends: Family<ProviderLabel, Gauge>,
     requests: Family<ExchangeLabels, Counter>,
     durations: Family<RequestLabels, Histogram>,
     revalidations: Family<RevalidationLabels, Counter>,
@@ -70,6 +72,13 @@ impl ProviderMetrics {
     /// The id of one of several providers.
     pub fn provider(&self) -> Option<&str> {
         self.provider.0.as_deref()
+    }
+
+    /// Exposes when the certificate of the client's key ends; a client without one has no series.
+    pub fn set_client_certificate_end(&self, end: Timestamp) {
+        let ends = &self.families.client_certificate_ends;
+        ends.get_or_create(&self.provider)
+            .set(end.as_unix().try_into().unwrap_or(i64::MAX));
     }
 
     /// Counts an exchange with the provider; `took` lasts until the whole response is read.
@@ -169,6 +178,11 @@ impl ProviderFamilies {
             self.keys_fetched.clone(),
         );
         registry.register(
+            "provider_client_certificate_not_after_timestamp_seconds",
+            "When the certificate expires by which the OpenID provider knows the gateway, in seconds since 1970",
+            self.client_certificate_ends.clone(),
+        );
+        registry.register(
             "provider_requests",
             "Requests to the OpenID provider by endpoint and outcome",
             self.requests.clone(),
@@ -193,6 +207,7 @@ impl Default for ProviderFamilies {
         Self {
             ready: Family::default(),
             keys_fetched: Family::default(),
+            client_certificate_ends: Family::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             revalidations: Family::default(),

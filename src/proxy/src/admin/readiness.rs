@@ -39,6 +39,8 @@ impl AdminServer {
             );
         }
         reasons.extend(providers.reasons());
+        let parties = self.relying_parties.iter().flat_map(RelyingParties::iter);
+        reasons.extend(refused_clients(parties, self.clock.now()));
         if let StoreState::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
         }
@@ -128,6 +130,21 @@ fn expired(expiries: &[(String, u64)], now: Timestamp) -> Vec<String> {
     over.map(|(name, end)| {
         let end = format_rfc3339(*end);
         format!("the certificate for {name} expired at {end}; browsers refuse it")
+    })
+    .collect()
+}
+
+/// The clients whose certificate has expired, by which their provider knows them.
+fn refused_clients<'p>(
+    parties: impl Iterator<Item = &'p Arc<RelyingParty>>,
+    now: Timestamp,
+) -> Vec<String> {
+    let ends = parties.filter_map(|party| Some((party.issuer(), party.client_certificate_end()?)));
+    let over = ends.filter(|(_, end)| *end < now);
+    over.map(|(issuer, end)| {
+        format!(
+            "the certificate of the client at {issuer} expired at {end}; the provider refuses it"
+        )
     })
     .collect()
 }

@@ -13,6 +13,8 @@ use crate::support::signing_key::rsa_pem;
 pub(crate) struct SiteOptions {
     issuer: Option<String>,
     client_secret: String,
+    /// The private key of the client and its certificate, in place of the secret.
+    client_key: Option<(String, String)>,
     provider: ProviderKind,
     pub(super) pushed_requests: PushSupport,
     jaas: bool,
@@ -45,6 +47,7 @@ impl Default for SiteOptions {
         Self {
             issuer: None,
             client_secret: CLIENT_SECRET.to_owned(),
+            client_key: None,
             provider: ProviderKind::WithoutRefreshTokens,
             pushed_requests: PushSupport::None,
             jaas: false,
@@ -67,6 +70,12 @@ impl SiteOptions {
     /// Sets the client secret that the gateway presents.
     pub(crate) fn client_secret(mut self, secret: &str) -> Self {
         secret.clone_into(&mut self.client_secret);
+        self
+    }
+
+    /// Sets a private key of the client and its certificate, in place of the secret.
+    pub(crate) fn client_key(mut self, key: &str, certificate: &str) -> Self {
+        self.client_key = Some((key.to_owned(), certificate.to_owned()));
         self
     }
 
@@ -199,14 +208,24 @@ impl SiteOptions {
     }
 
     fn oidc(&self, files: &Path, issuer: &str) -> Table {
-        let secret = write(files, "client.secret", &self.client_secret);
         let mut oidc = toml! {
             insecure_http_issuer = true
             timeout = "2s"
         };
         oidc.insert("issuer".to_owned(), issuer.into());
         oidc.insert("client_id".to_owned(), CLIENT_ID.into());
-        oidc.insert("client_secret_file".to_owned(), secret.into());
+        let mut insert = |name: &str, text: String| oidc.insert(name.to_owned(), text.into());
+        if let Some((key, certificate)) = &self.client_key {
+            insert("client_auth", "private_key_jwt".to_owned());
+            insert("client_key_file", write(files, "client.key", key));
+            insert(
+                "client_certificate_file",
+                write(files, "client.crt", certificate),
+            );
+        } else {
+            let secret = write(files, "client.secret", &self.client_secret);
+            insert("client_secret_file", secret);
+        }
         oidc
     }
 }
