@@ -51,6 +51,11 @@ const joined = async (service, target, board) => {
   return socket;
 };
 
+/** Waits until a socket uses the last of the service's transports. */
+const upgraded = ({ transports }, socket) => until(() => socket.io.engine.transport.name === transports.at(-1), {
+  what: "the socket is upgraded",
+});
+
 for (const [name, service] of Object.entries(services)) {
   test(`${name}: whoever may be in a room gets in`, { timeout: 30_000 }, async () => {
     const sockets = {};
@@ -63,11 +68,7 @@ for (const [name, service] of Object.entries(services)) {
       sockets[kind].emit("draw", "board", `a line of the ${kind}`);
       for (const line of await Promise.all(seen)) assert.equal(line, `a line of the ${kind}`);
     }
-    if (service.transports.length > 1) {
-      for (const socket of Object.values(sockets)) {
-        await until(() => socket.io.engine.transport.name === "websocket", { what: "the socket is upgraded" });
-      }
-    }
+    for (const socket of Object.values(sockets)) await upgraded(service, socket);
     for (const socket of Object.values(sockets)) socket.close();
   });
 
@@ -90,6 +91,7 @@ for (const [name, service] of Object.entries(services)) {
     for (const kind of ["member", "guest", "holder of a link", "user of an integration"]) {
       const { target, person } = await site.kinds[kind]();
       const socket = await joined(service, target, "cut");
+      await upgraded(service, socket);
       const { id } = socket;
       const gone = new Promise((resolve) => socket.once("disconnect", () => resolve(Date.now())));
       const began = Date.now();
