@@ -9,6 +9,7 @@ mod audited_streams;
 mod balancers;
 mod bosh_streams;
 mod broken_polls;
+mod client_certificate;
 mod closing_upstream;
 mod conference_requests;
 mod connection_limits;

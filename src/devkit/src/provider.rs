@@ -98,7 +98,7 @@ pub struct DevProviderState {
     classes: Mutex<Vec<String>>,
     /// Whether the token endpoint is down.
     overloaded: AtomicBool,
-    /// Whether the answers of the token endpoint get lost.
+    /// Whether the responses of the token endpoint are lost.
     loses_tokens: AtomicBool,
     /// How long each response takes.
     latency: Mutex<Duration>,
@@ -208,7 +208,8 @@ impl DevProviderState {
         self.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
-    /// Makes the token endpoint do what is asked and answer 504, as a proxy before it does that waited in vain.
+    /// Makes the token endpoint redeem codes and tokens and answer 504, as nginx does as a reverse proxy when the
+    /// provider's response times out (`ngx_http_upstream_next` in src/http/ngx_http_upstream.c of nginx 1.22).
     pub fn set_loses_tokens(&self, loses_tokens: bool) {
         self.loses_tokens.store(loses_tokens, Ordering::Relaxed);
     }
@@ -283,7 +284,7 @@ impl DevProviderState {
             "/token" if posted => {
                 let answer = self.exchange(&head.headers, &form);
                 if self.loses_tokens.load(Ordering::Relaxed) {
-                    return server::text(StatusCode::GATEWAY_TIMEOUT, "no answer in time");
+                    return server::text(StatusCode::GATEWAY_TIMEOUT, "the response timed out");
                 }
                 answer
             }

@@ -119,9 +119,8 @@ pub enum AuthenticationErrorClass {
 // === impl AuthenticationError ===
 
 impl AuthenticationError {
-    /// Whether the provider may have redeemed the code or the refresh token without this being known here. Where each
-    /// token is accepted once, the next one is lost then, and a later refusal of this one does not say that the session
-    /// is over.
+    /// Whether the provider may have redeemed the code or the refresh token although the gateway received no response.
+    /// A provider that rotates refresh tokens refuses such a token later although the session is valid.
     pub fn leaves_outcome_open(&self) -> bool {
         match self {
             Self::TokenEndpoint(error) => error.leaves_outcome_open(),

@@ -98,7 +98,7 @@ impl Fetcher {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        // Before the whole exchange times out, so that it is known that no request was sent.
+        // Shorter than the timeout of the exchange: a failed connection proves that no request was sent.
         tcp.set_connect_timeout(Some(settings.timeout / 2));
         let transport = match &settings.http_proxy {
             None => Transport::Direct(client(tls, tcp)),
@@ -224,8 +224,8 @@ impl FetchError {
         )
     }
 
-    /// Whether the provider may have done what the request asks for: the request was sent, and its answer did not
-    /// arrive. 429 and 503 are answers before that; behind a proxy, 502 and 504 say nothing.
+    /// Whether the provider may have processed the request although no response of it arrived. A provider answers 429
+    /// and 503 instead of processing the request; a reverse proxy answers 502 and 504 whether it was processed or not.
     pub(crate) fn leaves_outcome_open(&self) -> bool {
         match self {
             Self::Broken(_) | Self::Timeout | Self::TooLarge => true,

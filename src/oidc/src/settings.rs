@@ -191,3 +191,27 @@ pub enum OidcSetupError {
     #[error("the proxy is not an http URL")]
     Proxy,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_of_an_address_selects_its_provider_in_either_case() {
+        let listed = ListedProvider {
+            id: "kite".parse().unwrap(),
+            name: String::new(),
+            email_domains: vec!["kite.example.org".to_owned()],
+        };
+        for (address, expected) in [
+            ("ann@kite.example.org", true),
+            ("ann@KITE.example.org ", true),
+            // The Kelvin sign is not the letter `K`.
+            ("ann@\u{212A}ite.example.org", false),
+            ("ann@a.kite.example.org", false),
+            ("kite.example.org", false),
+        ] {
+            assert_eq!(listed.has_address(address), expected, "{address}");
+        }
+    }
+}

@@ -122,9 +122,9 @@ async fn an_unreachable_provider_ends_no_session() {
     assert!(is_open(&mut socket).await);
 }
 
-/// The provider redeems a token, and its answer with the next one does not arrive.
+/// The provider redeems a token, and its response with the next one is lost.
 #[tokio::test]
-async fn a_lost_answer_of_the_provider_puts_nobody_out() {
+async fn a_lost_response_of_the_provider_ends_no_session() {
     let logs = Logs::keep();
     let site = site().await;
     let mut max = site.signed_in("max").await;
@@ -133,7 +133,7 @@ async fn a_lost_answer_of_the_provider_puts_nobody_out() {
     site.clock_control.advance(DUE);
     counted(&site, "failed", 1).await;
     site.provider.set_loses_tokens(false);
-    // The provider refuses the token that it accepted.
+    // The provider refuses the token that it redeemed.
     site.clock_control.advance(Duration::from_secs(61));
     counted(&site, "no_grant", 1).await;
     assert!(is_open(&mut socket).await);

@@ -1,6 +1,6 @@
 //! Network paths to the provider: an internal address, a private authority, a proxy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use model::{
     clock::{Clock, Timestamp},
@@ -14,6 +14,7 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use serde_json::json;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
@@ -190,3 +191,39 @@ IQDUs/85OijwPBLdbKu6fmhwR5HCpRss/2D+qhLre36ATQIhAKDzX48qcCN3iBZp
 0ExEYxXSpR3+ks7g3uxyqJv6vEVP
 -----END CERTIFICATE-----
 ";
+
+/// The accept queue is full, so that the kernel drops further connection requests (`tcp_abort_on_overflow` is 0).
+#[tokio::test]
+async fn a_connection_that_is_not_accepted_fails_before_the_request_times_out() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, QUEUED_WITHIN) {
+        queued.push(stream);
+        assert!(queued.len() < 10, "the queue is never full");
+    }
+    let pair = Pair::with(
+        ProviderFault::None,
+        |builder| builder,
+        |settings, _| {
+            settings.timeout = Duration::from_secs(2);
+            settings.internal_url = Some(Url::parse(&format!("http://{address}")).unwrap());
+        },
+    );
+    let status = pair
+        .await
+        .wait_until(|status| matches!(status, ProviderStatus::NeverReached { reason } if !reason.contains("attempted")))
+        .await;
+    let ProviderStatus::NeverReached { reason } = status else {
+        panic!("{status:?}");
+    };
+    assert!(
+        reason.contains("the provider cannot be reached"),
+        "{reason}"
+    );
+}
+
+/// A loopback connection takes less than a millisecond, or several tries of a second.
+const QUEUED_WITHIN: Duration = Duration::from_millis(200);

@@ -145,13 +145,13 @@ test("every page is small, does not move while it loads, has one obvious action,
 
 test("a page that arrives in parts is painted when it is complete, and does not move", async () => {
   const { context, page, key } = await measuredTab({ colorScheme: "light" });
-  // The label takes two lines, and its box would be beside the middle of them.
+  // The label takes two lines: a box in the middle of them moved when the label arrived.
   const rest = encodeURIComponent('<label for="remember">');
   await page.goto(`${gallery.origin}/fr/join-host?slow=${key}&rest=${rest}`, { waitUntil: "commit" });
   await page.locator("#remember").waitFor({ state: "attached" });
   const isPainted = await page.evaluate(() => new Promise((resolve) => {
     new PerformanceObserver(() => resolve(true)).observe({ type: "paint", buffered: true });
-    // Chromium paints within a few frames, or not.
+    // Without the link to the end of the page, Chromium paints within a few frames.
     setTimeout(() => resolve(false), 1_000);
   }));
   if (!isPainted) assert.equal(await page.locator("[for=remember]").count(), 0, "the rest is held back");

@@ -29,8 +29,8 @@ pub struct StoredGrant {
     pub at: Timestamp,
     /// When the session ends at the latest.
     pub ends: Timestamp,
-    /// Whether the token was sent to the provider, and what became of it is not known: the answer, with the next token
-    /// in it, may be lost.
+    /// Whether the token was sent to the provider and no response has arrived: the provider may have redeemed the token,
+    /// and the response with its successor may be lost.
     pub is_pending: bool,
 }
 

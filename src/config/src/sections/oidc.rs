@@ -119,7 +119,7 @@ pub(super) struct RawOidc {
     /// An HTTP proxy for requests to the provider.
     #[schemars(example = "http://proxy.internal:3128")]
     http_proxy: Option<String>,
-    /// The timeout for a request to the provider; the connection has half of it.
+    /// The timeout for a request to the provider; half of it is the timeout for the connection.
     timeout: DurationText,
     /// The accepted difference between the clocks of the provider and the gateway.
     leeway: DurationText,

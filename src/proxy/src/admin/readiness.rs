@@ -40,7 +40,7 @@ impl AdminServer {
         }
         reasons.extend(providers.reasons());
         let parties = self.relying_parties.iter().flat_map(RelyingParties::iter);
-        reasons.extend(refused_clients(parties, self.clock.now()));
+        reasons.extend(expired_clients(parties, self.clock.now()));
         if let StoreState::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
         }
@@ -134,8 +134,8 @@ fn expired(expiries: &[(String, u64)], now: Timestamp) -> Vec<String> {
     .collect()
 }
 
-/// The clients whose certificate has expired, by which their provider knows them.
-fn refused_clients<'p>(
+/// The OAuth clients whose certificate has expired, by their issuer.
+fn expired_clients<'p>(
     parties: impl Iterator<Item = &'p Arc<RelyingParty>>,
     now: Timestamp,
 ) -> Vec<String> {

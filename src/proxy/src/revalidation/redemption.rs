@@ -126,7 +126,7 @@ impl Redeemer {
         if !self.is_due(&grant) {
             return Ok(Redeemed::shared(grant));
         }
-        // In the store before the request is sent, in case that this replica crashes meanwhile.
+        // The mark is stored before the request is sent, for the case that this replica crashes before the response.
         let was_pending = mem::replace(&mut grant.is_pending, true);
         if !was_pending {
             self.save(id, &grant).await?;
@@ -141,8 +141,7 @@ impl Redeemer {
             Err(RefreshError::Ended(SessionEnd::GrantRefused)) if was_pending => {
                 warn!(
                     session = id.as_str(),
-                    "the answer to a refresh token was lost, and the provider accepts it once; \
-                     the session goes on without being revalidated"
+                    "the provider refuses a refresh token after a lost response; the session continues without revalidation"
                 );
                 let _ = self.vault.remove(id).await;
                 return Ok(Redeemed::NoGrant);

@@ -1,5 +1,5 @@
 mod concurrent_requests;
-mod lost_answers;
+mod lost_responses;
 
 use std::sync::{
     Mutex,

@@ -55,7 +55,7 @@ label_values! {
         Ended = "ended",
         /// The provider or the store did not answer: tried again later.
         Failed = "failed",
-        /// The refresh token of the session is lost: by the store, or with an answer of the provider.
+        /// The store has no refresh token of the session, or the provider refuses it after a lost response.
         NoGrant = "no_grant",
     }
 }

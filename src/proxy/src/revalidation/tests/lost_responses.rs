@@ -1,11 +1,11 @@
-//! Tokens that the provider redeemed, or may have redeemed, without an answer that arrived.
+//! Refresh tokens that the provider redeemed, or may have redeemed, although its response was lost.
 
 use http::StatusCode;
 use oidc::FetchError;
 
 use super::*;
 
-/// The provider redeemed the token, and what arrived instead of its answer is `error`.
+/// Redeems a token, of which the gateway receives `error` instead of the response, and redeems it again.
 async fn after(error: AuthenticationError) -> Result<Redeemed, redemption::RedemptionError> {
     let replicas = Replicas::start().await;
     replicas.hand.advance(EVERY);
@@ -14,13 +14,13 @@ async fn after(error: AuthenticationError) -> Result<Redeemed, redemption::Redem
     let lost = replicas.one.redeem(&id(), &replicas.policy).await;
     assert!(lost.is_err(), "{lost:?}");
     let retried = replicas.other.redeem(&id(), &replicas.policy).await;
-    // What is refused is not redeemed again.
+    // A refused token is removed.
     assert!(replicas.vault.load(&id()).await.unwrap().is_none());
     retried
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_ends_no_session() {
+async fn a_lost_response_ends_no_session() {
     let status = |code| FetchError::Overloaded(StatusCode::from_u16(code).unwrap());
     for error in [
         FetchError::Timeout,
@@ -41,9 +41,9 @@ async fn a_lost_answer_ends_no_session() {
     assert!(matches!(retried, Ok(Redeemed::NoGrant)), "{retried:?}");
 }
 
-/// An account that is disabled while the provider cannot be asked.
+/// An administrator disables the account while the provider is unreachable.
 #[tokio::test(start_paused = true)]
-async fn a_question_that_was_not_taken_up_excuses_no_refusal() {
+async fn a_refusal_after_a_request_that_was_not_processed_ends_the_session() {
     let status = |code| FetchError::Overloaded(StatusCode::from_u16(code).unwrap());
     for error in [
         AuthenticationError::NotReady,
@@ -62,7 +62,7 @@ async fn a_question_that_was_not_taken_up_excuses_no_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_after_a_lost_one_counts_again() {
+async fn a_response_after_a_lost_one_makes_the_next_refusal_final() {
     let replicas = Replicas::start().await;
     replicas.hand.advance(EVERY);
     let lost = AuthenticationError::TokenEndpoint(FetchError::Timeout);
