@@ -209,7 +209,7 @@ impl DevProviderState {
     }
 
     /// Makes the token endpoint redeem codes and tokens and answer 504, as nginx does as a reverse proxy when the
-    /// provider's response times out (`ngx_http_upstream_next` in src/http/ngx_http_upstream.c of nginx 1.22).
+    /// provider's response times out (`ngx_http_upstream_next` in `src/http/ngx_http_upstream.c` of nginx 1.22).
     pub fn set_loses_tokens(&self, loses_tokens: bool) {
         self.loses_tokens.store(loses_tokens, Ordering::Relaxed);
     }
